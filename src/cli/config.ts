@@ -1,0 +1,59 @@
+import { describeKeys } from '../config/keys.ts'
+import { loadConfig } from '../config/load.ts'
+import { exitCodes } from '../core/errors.ts'
+
+/** `sightd config check`: says nothing but the number of the exit code and one line, or every mistake. */
+export async function checkConfig(path: string): Promise<number> {
+  await loadConfig(path)
+  process.stdout.write(`${path} is right\n`)
+  return exitCodes.ok
+}
+
+/** `sightd config docs`: docs/configuration.md. */
+export async function printConfigDocs(): Promise<number> {
+  process.stdout.write(configDocs())
+  return exitCodes.ok
+}
+
+export function configDocs(): string {
+  const sections = [
+    { path: '', description: 'Keys at the top level of the file.' },
+    ...describeKeys().filter((key) => key.isSection),
+  ]
+  const tables = sections.map(({ path, description }) => {
+    const rows = describeKeys()
+      .filter((key) => key.parent === path && !key.isSection)
+      .map((key) => `| \`${key.name}\` | ${key.allowed} | ${defaultOf(key)} | ${key.description} |`)
+    return [
+      path === '' ? '## Top level' : `## \`${path}\``,
+      '',
+      description,
+      '',
+      '| key | allowed | default | what it does |',
+      '| --- | --- | --- | --- |',
+      ...rows,
+    ].join('\n')
+  })
+  return `${preamble}\n\n${tables.join('\n\n')}\n`
+}
+
+function defaultOf({ isRequired, fallback }: { isRequired: boolean; fallback: unknown }): string {
+  if (isRequired) return '**required**'
+  return fallback === undefined ? '' : `\`${fallback}\``
+}
+
+const preamble = `# Configuration
+
+<!-- Made from src/config/schema.ts by \`npm run docs\`; a test holds the two against each other. -->
+
+sightd reads one YAML file, \`/etc/sightd/config.yaml\` unless \`--config\` names another. \`sightd config check FILE\` lists every
+mistake in it at once, each with its line, the key, what was found and what is allowed. An unknown key is a mistake. The
+smallest file that works:
+
+\`\`\`yaml
+camera:
+  source: replay
+  path: /srv/photos
+mqtt:
+  url: mqtt://192.168.1.10:1883
+\`\`\``

@@ -1,0 +1,116 @@
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { readdir } from 'node:fs/promises'
+import { extname, join, resolve } from 'node:path'
+import { describeError, exitCodes, SightdError } from '../core/errors.ts'
+import { inputSize, type ModelManifest } from '../core/model-manifest.ts'
+import { packageRoot } from '../lib/package.ts'
+import { readManifest, readModelFolder } from '../vision/model-folder.ts'
+import type { TrialReport } from '../vision/trial.ts'
+
+type Json = { readonly json?: boolean }
+
+/** How long loading a model and running its golden samples may take. */
+const trialLimitMs = 120_000
+
+/** `sightd model list`: every `<name>/<version>/` folder with a manifest; a broken one is listed as such. */
+export async function listModels(dir = join(packageRoot, 'models'), { json = false }: Json): Promise<number> {
+  const manifests = await readdir(dir, { recursive: true }).catch((error: unknown) => {
+    throw new SightdError('model_invalid', `${dir}: can't be read`, { cause: error })
+  })
+  const folders = manifests
+    .filter((path) => /^[^/]+\/[^/]+\/manifest\.json$/.test(path))
+    .map((path) => join(dir, path, '..'))
+  const models = await Promise.all(
+    folders.sort().map(async (folder) => {
+      try {
+        const { name, version, task, description } = await readManifest(folder)
+        return { folder, name, version, task, description, problem: null }
+      } catch (error) {
+        return { folder, name: null, version: null, task: null, description: null, problem: describeError(error) }
+      }
+    }),
+  )
+  if (json) print(JSON.stringify(models))
+  else if (models.length === 0) print(`no models in ${dir}`)
+  else
+    for (const { folder, name, version, description, problem } of models)
+      print(problem === null ? `${name} ${version}  ${description}\n  ${folder}` : `${folder}\n  broken: ${problem}`)
+  return exitCodes.ok
+}
+
+/** `sightd model inspect`: what the manifest says, once the files have been held against it. */
+export async function inspectModel(dir: string, { json = false }: Json): Promise<number> {
+  const { manifest } = await readModelFolder(dir)
+  print(json ? JSON.stringify(manifest) : describeManifest(manifest))
+  return exitCodes.ok
+}
+
+function describeManifest(manifest: ModelManifest): string {
+  const { name, version, task, description, licence, source, input, outputs, labels, threshold, golden, files } =
+    manifest
+  const { width, height } = inputSize(input)
+  return [
+    `${name} ${version}: ${description}`,
+    `task       ${task}, ${labels.filter((label) => label !== '').length} labels, threshold ${threshold}`,
+    `input      ${input.name}: ${width}x${height} ${input.colour}, ${input.type} ${input.layout}, ${input.resize}`,
+    ...outputs.map((output) => `output     ${output.name}: ${output.type} [${output.shape.join(', ')}]`),
+    `golden     ${golden.length} samples`,
+    `licence    ${licence}`,
+    `source     ${source}`,
+    ...Object.entries(files).map(([path, { bytes, sha256 }]) => `file       ${path}, ${bytes} bytes, sha256 ${sha256}`),
+  ].join('\n')
+}
+
+/** `sightd model verify`: exit code 0 only when every golden sample came out as expected. */
+export async function verifyModel(dir: string, { json = false }: Json): Promise<number> {
+  const { manifest } = await readModelFolder(dir)
+  if (manifest.golden.length === 0)
+    throw new SightdError('golden_mismatch', `${dir}: the manifest has no golden samples, so nothing can be verified`)
+  const report = await runTrial(dir)
+  if (report.type === 'failed') throw new SightdError('model_invalid', report.message)
+  const isGood = report.golden.every(({ problems }) => problems.length === 0)
+  if (json)
+    print(
+      JSON.stringify({
+        ok: isGood,
+        model: { name: manifest.name, version: manifest.version },
+        load_ms: report.loadMs,
+        golden: report.golden,
+      }),
+    )
+  else {
+    print(`${manifest.name} ${manifest.version} loaded in ${report.loadMs.toFixed(0)} ms`)
+    for (const { input, ms, worstScoreError, problems } of report.golden) {
+      print(
+        problems.length === 0
+          ? `ok      ${input}: ${ms.toFixed(1)} ms, scores within ${worstScoreError.toFixed(3)} of the expected`
+          : `FAILED  ${input}: ${problems.join('; ')}`,
+      )
+    }
+  }
+  return isGood ? exitCodes.ok : exitCodes.failure
+}
+
+/** Runs the golden samples in a process of their own, so that a crash in native code becomes a sentence. */
+async function runTrial(dir: string): Promise<TrialReport> {
+  const child = fork(new URL(`../vision/trial${extname(import.meta.url)}`, import.meta.url), [resolve(dir)])
+  const timer = setTimeout(() => child.kill('SIGKILL'), trialLimitMs)
+  let report: TrialReport | undefined
+  // Our own child, running our own code: the type is the contract.
+  child.once('message', (message) => (report = message as TrialReport))
+  const [code, signal] = await once(child, 'exit')
+  clearTimeout(timer)
+  if (report !== undefined) return report
+  const how =
+    signal === 'SIGILL'
+      ? 'illegal instruction: this build of ONNX Runtime does not run on this CPU'
+      : signal === 'SIGKILL'
+        ? `killed, it took more than ${trialLimitMs / 1000} s or too much memory`
+        : `it ended with ${signal ?? `exit code ${code}`}`
+  return { type: 'failed', message: `${dir}: the process that tried the model died: ${how}` }
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`)
+}

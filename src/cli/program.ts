@@ -1,0 +1,108 @@
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import { defaultConfigPath } from '../config/load.ts'
+import { exitCodes } from '../core/errors.ts'
+import { packageVersions } from '../lib/package.ts'
+
+const examples = `
+Examples:
+  sightd run --demo                          watch bundled photos, with an MQTT broker of its own
+  sightd run --config /etc/sightd/config.yaml
+  sightd infer photo.jpg --annotate out      what is in this picture? draws boxes into out/
+  sightd model verify models/mine/1          does this model work on this CPU?
+  sightd config check config.yaml            lists every mistake with its line
+
+Exit codes: 0 done, 1 failed (the message says why), 2 wrong usage, 78 wrong configuration.`
+
+/**
+ * The command line: each command is one function in another file, loaded when it is called for, since some bring native
+ * code that the daemon's control process must never load. Resolves to the exit code.
+ */
+export function createProgram(signal: AbortSignal): (args: string[]) => Promise<number> {
+  let exitCode: number = exitCodes.ok
+  const does =
+    <Args extends unknown[]>(command: (...args: Args) => Promise<number>) =>
+    async (...args: Args) => {
+      exitCode = await command(...args)
+    }
+  const program = new Command('sightd')
+    .description('Watches a camera, runs a quantized network on what it sees, and tells MQTT.')
+    .version(packageVersions().own)
+    .addHelpText('after', examples)
+    .showHelpAfterError('(sightd --help shows how)')
+    .exitOverride()
+
+  program
+    .command('run')
+    .description('run the daemon in the foreground until SIGTERM or Ctrl-C')
+    .option('-c, --config <file>', `configuration file (default: ${defaultConfigPath})`)
+    .option('--demo', 'watch the bundled photos, with an MQTT broker of its own on 127.0.0.1')
+    .option('--max-frames <n>', 'end after this many results, with a summary', wholeNumber)
+    .action(does(async (options) => (await import('./run.ts')).run(options, signal)))
+
+  program
+    .command('infer')
+    .description('run the model once on each picture and print what is in it')
+    .argument('<image...>', 'JPEG or PNG files')
+    .option('-m, --model <dir>', 'model folder (default: the one that comes with sightd)')
+    .addOption(
+      new Option('-t, --threshold <score>', "report from this score on (default: the model's own)").argParser(score),
+    )
+    .option('--json', 'print one JSON object per picture')
+    .option('-a, --annotate <dir>', 'also write copies with boxes and labels drawn in')
+    .action(does(async (images, options) => (await import('./infer.ts')).infer(images, options)))
+
+  const model = program.command('model').description('look at models and try them')
+  model
+    .command('list')
+    .description('list the models in a folder')
+    .argument('[dir]', 'folder of <name>/<version>/ folders (default: the models that come with sightd)')
+    .option('--json', 'print JSON')
+    .action(does(async (dir, options) => (await import('./model.ts')).listModels(dir, options)))
+  model
+    .command('inspect')
+    .description("check a model's files against its manifest and print what it is")
+    .argument('<dir>', 'model folder')
+    .option('--json', 'print the manifest as JSON')
+    .action(does(async (dir, options) => (await import('./model.ts')).inspectModel(dir, options)))
+  model
+    .command('verify')
+    .description('load a model and run its golden samples on this CPU, in a process of its own')
+    .argument('<dir>', 'model folder')
+    .option('--json', 'print JSON')
+    .action(does(async (dir, options) => (await import('./model.ts')).verifyModel(dir, options)))
+
+  const config = program.command('config').description('check configuration files')
+  config
+    .command('check')
+    .description('list every mistake in a configuration file')
+    .argument('[file]', 'configuration file', defaultConfigPath)
+    .action(does(async (file) => (await import('./config.ts')).checkConfig(file)))
+  config
+    .command('docs')
+    .description('print the reference of every key, as Markdown')
+    .action(does(async () => (await import('./config.ts')).printConfigDocs()))
+
+  return async (args) => {
+    try {
+      await program.parseAsync(args, { from: 'user' })
+      return exitCode
+    } catch (error) {
+      if (!(error instanceof CommanderError)) throw error
+      return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage
+    }
+  }
+}
+
+function wholeNumber(text: string): number {
+  const value = Number(text)
+  if (!Number.isSafeInteger(value) || value < 1)
+    throw new InvalidArgumentError('It has to be a whole number, at least 1.')
+  return value
+}
+
+function score(text: string): number {
+  const value = Number(text)
+  if (text.trim() === '' || !(value >= 0 && value <= 1))
+    throw new InvalidArgumentError('It has to be a number from 0 to 1.')
+  return value
+}

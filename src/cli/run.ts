@@ -1,0 +1,49 @@
+import { join } from 'node:path'
+import * as v from 'valibot'
+import { defaultConfigPath, loadConfig } from '../config/load.ts'
+import { type Config, configSchema } from '../config/schema.ts'
+import { exitCodes } from '../core/errors.ts'
+import { type DaemonSummary, runDaemon } from '../daemon.ts'
+import { packageRoot } from '../lib/package.ts'
+import { createLog, createTerminalLog } from '../system/log.ts'
+import { Terminal } from '../system/terminal.ts'
+
+export type RunOptions = { readonly config?: string; readonly demo?: boolean; readonly maxFrames?: number }
+
+/** `sightd run`: the daemon in the foreground, for systemd and for a person at a terminal alike. */
+export async function run({ config: path, demo = false, maxFrames }: RunOptions, signal: AbortSignal): Promise<number> {
+  const config = demo ? await demoConfig(path) : await loadConfig(path ?? defaultConfigPath)
+  using terminal = process.stdout.isTTY ? new Terminal(process.stdout) : undefined
+  const log = terminal === undefined ? createLog(config.log.level) : createTerminalLog(config.log.level, terminal)
+  const summary = await runDaemon({
+    config,
+    isBrokerEmbedded: demo,
+    maxResults: maxFrames,
+    log,
+    onStatus: (line) => terminal?.status(line),
+    signal,
+  })
+  if (terminal === undefined) log.info(summary, 'stopped')
+  else terminal.line(describeSummary(summary))
+  return exitCodes.ok
+}
+
+/** The demo watches the bundled photos, whatever a configuration says of cameras. */
+async function demoConfig(path: string | undefined): Promise<Config> {
+  const camera = { source: 'replay', path: join(packageRoot, 'deploy/demo') } as const
+  if (path === undefined) return v.parse(configSchema, { camera })
+  return { ...(await loadConfig(path)), camera: v.parse(configSchema.entries.camera, camera) }
+}
+
+function describeSummary({ results, seconds, fps, frames, ms, firstResultMs, memoryMb }: DaemonSummary): string {
+  const stages = Object.entries(ms).map(
+    ([stage, { p50, p95 }]) => `  ${stage.padEnd(11)} ${p50.toFixed(1).padStart(7)} ${p95.toFixed(1).padStart(7)}`,
+  )
+  return [
+    `${results} results in ${seconds} s, ${fps} fps; first result after ${firstResultMs ?? '–'} ms`,
+    `frames: captured ${frames.captured} = inferred ${frames.inferred} + dropped ${frames.dropped} + skipped ${frames.skipped}`,
+    `memory: control ${memoryMb.control} MB, vision ${memoryMb.vision ?? '–'} MB`,
+    `  ms              p50     p95`,
+    ...stages,
+  ].join('\n')
+}

@@ -1,0 +1,83 @@
+import { readFile } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
+import * as v from 'valibot'
+import { isScalar, LineCounter, parseDocument, visit } from 'yaml'
+import { SightdError } from '../core/errors.ts'
+import { formatSchemaIssue, type SchemaGuide, schemaIssues } from '../lib/schema-issues.ts'
+import { describeKeys } from './keys.ts'
+import { type Config, configSchema } from './schema.ts'
+
+/** Where the daemon looks unless told otherwise. */
+export const defaultConfigPath = '/etc/sightd/config.yaml'
+
+const maxConfigBytes = 256 * 1024
+
+/**
+ * Reads and checks a configuration file. Throws one SightdError `config_invalid` that lists every mistake with its line,
+ * key, what was found and what is allowed.
+ */
+export async function loadConfig(path: string): Promise<Config> {
+  const text = await readFile(path, 'utf8').catch((error: unknown) => {
+    throw new SightdError('config_invalid', `${path}: can't be read`, { cause: error })
+  })
+  if (text.length > maxConfigBytes)
+    throw new SightdError('config_invalid', `${path}: ${text.length} characters, at most ${maxConfigBytes} are allowed`)
+  return absolutePaths(parseConfig(text, path), dirname(resolve(path)))
+}
+
+/** The same for text in memory; `name` stands for the file in messages. Paths stay as they are written. */
+export function parseConfig(text: string, name: string): Config {
+  const lines = new LineCounter()
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false })
+  const at = (offset: number) => `${name}:${lines.linePos(offset).line}`
+  const broken = document.errors.map((error) => `${at(error.pos[0])}: ${error.message}`)
+  // An alias would let a few bytes stand for gigabytes, and no configuration of ours needs one.
+  visit(document, {
+    Alias: (_, alias) => void broken.push(`${at(alias.range?.[0] ?? 0)}: aliases (*) are not supported`),
+  })
+  if (broken.length > 0) throw new SightdError('config_invalid', broken.join('\n'))
+  const result = v.safeParse(configSchema, document.toJS() ?? {})
+  if (result.success) return result.output
+  const messages = schemaIssues(result.issues, guide).map((issue) => {
+    const offset = keyOffset(document, issue.path)
+    return `${offset === undefined ? name : at(offset)}: ${formatSchemaIssue(issue)}`
+  })
+  throw new SightdError('config_invalid', messages.join('\n'))
+}
+
+const guide: SchemaGuide = {
+  keysIn: (section) =>
+    describeKeys()
+      .filter((key) => key.parent === section.join('.'))
+      .map((key) => key.name),
+  allowedAt: (path) => describeKeys().find((key) => key.path === path.join('.'))?.allowed ?? '',
+}
+
+type Document = ReturnType<typeof parseDocument>
+
+/** Where a key stands in the text; for a missing one, where the closest section around it does. */
+function keyOffset(document: Document, path: readonly (string | number)[]): number | undefined {
+  for (let length = path.length; length > 0; length--) {
+    const parent = document.getIn(path.slice(0, length - 1), true)
+    const pairs =
+      typeof parent === 'object' && parent !== null && 'items' in parent && Array.isArray(parent.items)
+        ? parent.items
+        : []
+    for (const pair of pairs) {
+      const key: unknown = pair?.key
+      if (isScalar(key) && String(key.value) === String(path[length - 1])) return key.range?.[0]
+    }
+  }
+  return undefined
+}
+
+/** Paths in a file are relative to it, wherever the daemon is started. */
+function absolutePaths(config: Config, folder: string): Config {
+  const { camera, model, mqtt } = config
+  return {
+    ...config,
+    camera: { ...camera, path: resolve(folder, camera.path) },
+    model: model.path === undefined ? model : { ...model, path: resolve(folder, model.path) },
+    mqtt: mqtt.password_file === undefined ? mqtt : { ...mqtt, password_file: resolve(folder, mqtt.password_file) },
+  }
+}

@@ -1,0 +1,30 @@
+/** Process exit codes, as docs/sightd.md lists them. */
+export const exitCodes = { ok: 0, failure: 1, usage: 2, config: 78 } as const
+
+export type ErrorCode =
+  | 'config_invalid'
+  | 'model_invalid'
+  | 'golden_mismatch'
+  | 'image_invalid'
+  | 'source_failed'
+  | 'vision_failed'
+
+/**
+ * An error whose message is written for the person who has to act on it: what was attempted, on what, what was found.
+ * Anything else that is thrown is a defect of sightd.
+ */
+export class SightdError extends Error {
+  override readonly name = 'SightdError'
+  readonly code: ErrorCode
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+}
+
+/** One line for a log or a state topic: the message and those of its causes. */
+export function describeError(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  return error.cause === undefined ? error.message : `${error.message}: ${describeError(error.cause)}`
+}

@@ -1,0 +1,94 @@
+import * as v from 'valibot'
+import { sourceOptionsSchema } from './source-options.ts'
+
+/** What crosses between the control process and the vision process: small messages, never a frame. */
+
+const count = v.pipe(v.number(), v.integer(), v.minValue(0))
+const ms = v.pipe(v.number(), v.minValue(0))
+const score = v.pipe(v.number(), v.minValue(0), v.maxValue(1))
+
+export const visionCommandSchema = v.variant('type', [
+  v.strictObject({
+    type: v.literal('start'),
+    modelDir: v.string(),
+    threads: v.pipe(v.number(), v.integer(), v.minValue(1)),
+    /** Overrides the manifest's. */
+    threshold: v.nullable(score),
+    /** Frames beyond this rate are skipped. */
+    maxFps: v.nullable(v.number()),
+    source: sourceOptionsSchema,
+  }),
+  v.strictObject({ type: v.literal('stop') }),
+])
+
+/** Every captured frame is in exactly one of the others: captured = inferred + dropped + skipped + pending. */
+const countersSchema = v.strictObject({
+  captured: count,
+  inferred: count,
+  /** Overtaken by a newer frame while the model was busy. */
+  dropped: count,
+  /** Left out on purpose (rate limit). */
+  skipped: count,
+  /** With the model, or next in line. */
+  pending: count,
+})
+
+const modelSchema = v.strictObject({
+  name: v.string(),
+  version: v.string(),
+  sha256: v.string(),
+  task: v.picklist(['classification', 'detection']),
+})
+
+const prediction = { label: v.string(), classId: count, score }
+const box = v.strictObject({ xmin: score, ymin: score, xmax: score, ymax: score })
+const findingSchema = v.variant('task', [
+  v.strictObject({
+    task: v.literal('classification'),
+    predictions: v.pipe(v.array(v.strictObject(prediction)), v.readonly()),
+  }),
+  v.strictObject({
+    task: v.literal('detection'),
+    detections: v.pipe(v.array(v.strictObject({ ...prediction, box })), v.readonly()),
+  }),
+])
+
+const timingSchema = v.strictObject({
+  preprocess: ms,
+  inference: ms,
+  decode: ms,
+  /** From whole frame to result. */ total: ms,
+})
+
+export const visionReportSchema = v.variant('type', [
+  v.strictObject({ type: v.literal('ready'), model: modelSchema, loadMs: ms }),
+  v.strictObject({
+    type: v.literal('camera'),
+    state: v.picklist(['starting', 'online', 'failed']),
+    reason: v.nullable(v.string()),
+  }),
+  v.strictObject({
+    type: v.literal('result'),
+    frame: v.strictObject({ id: count, width: count, height: count, capturedAtMs: v.number(), ageMs: ms }),
+    finding: findingSchema,
+    timingMs: timingSchema,
+    counters: countersSchema,
+  }),
+  /** Frames arrive but none is meant for the model just now. */
+  v.strictObject({ type: v.literal('skipping'), counters: countersSchema }),
+  /** The process can't do its work and ends; `code` says whether the model is to blame. */
+  v.strictObject({
+    type: v.literal('failed'),
+    code: v.picklist(['model_invalid', 'vision_failed']),
+    message: v.string(),
+  }),
+  v.strictObject({ type: v.literal('stopped'), counters: countersSchema }),
+])
+
+export type VisionCommand = v.InferOutput<typeof visionCommandSchema>
+export type VisionStart = Extract<VisionCommand, { type: 'start' }>
+export type VisionReport = v.InferOutput<typeof visionReportSchema>
+export type VisionResult = Extract<VisionReport, { type: 'result' }>
+export type VisionModel = v.InferOutput<typeof modelSchema>
+export type FrameCounters = v.InferOutput<typeof countersSchema>
+export type StageTimings = v.InferOutput<typeof timingSchema>

@@ -1,0 +1,101 @@
+import { distance } from 'fastest-levenshtein'
+import type * as v from 'valibot'
+
+/** One thing wrong with a document: where, what was found, what is allowed, and the name that was probably meant. */
+export type SchemaIssue = {
+  readonly path: readonly (string | number)[]
+  readonly kind: 'unknown' | 'missing' | 'wrong'
+  readonly found: string
+  readonly allowed: string
+  readonly nearest?: string
+}
+
+/** What a schema allows, for messages about keys that are not there or should not be. */
+export type SchemaGuide = {
+  keysIn(section: readonly (string | number)[]): readonly string[]
+  allowedAt(path: readonly (string | number)[]): string
+}
+
+type Issue = v.BaseIssue<unknown>
+
+const noGuide: SchemaGuide = { keysIn: () => [], allowedAt: () => '' }
+
+/** A parser's issues in the order in which they were found. */
+export function schemaIssues(issues: readonly Issue[], guide: SchemaGuide = noGuide): SchemaIssue[] {
+  return issues.map((issue) => {
+    const path = issuePath(issue)
+    const known = guide.keysIn(path.slice(0, -1))
+    if (issue.type === 'strict_object' && issue.expected === 'never') {
+      const key = String(path.at(-1))
+      return { path, kind: 'unknown', found: key, allowed: known.join(', '), ...nearestOf(key, known) }
+    }
+    if (issue.type === 'strict_object' && issue.received === 'undefined') {
+      return { path, kind: 'missing', found: 'nothing', allowed: guide.allowedAt(path) }
+    }
+    const found = shorten(issue.input)
+    return {
+      path,
+      kind: 'wrong',
+      found,
+      allowed: allowedValues(issue),
+      ...nearestOf(String(issue.input), pickable(issue)),
+    }
+  })
+}
+
+/** `a.b[0]: has to be …, found …`. */
+export function formatSchemaIssue({ path, kind, found, allowed, nearest }: SchemaIssue): string {
+  const at = formatPath(path)
+  const hint = nearest === undefined ? '' : ` (did you mean ${nearest}?)`
+  if (kind === 'unknown') return `${at}: unknown key${hint}${allowed === '' ? '' : `; known here: ${allowed}`}`
+  if (kind === 'missing') return `${at}: missing${allowed === '' ? '' : `; has to be ${allowed}`}`
+  return `${at === '' ? '' : `${at}: `}found ${found}, has to be ${allowed}${hint}`
+}
+
+/** The candidate closest to `word`, if it is close enough to be a slip of the finger. */
+export function nearestName(word: string, candidates: readonly string[]): string | undefined {
+  const ranked = candidates
+    .map((candidate) => ({ candidate, edits: distance(word, candidate) }))
+    .sort((a, b) => a.edits - b.edits)
+  const [best] = ranked
+  return best !== undefined && best.edits <= Math.max(2, word.length / 3) ? best.candidate : undefined
+}
+
+function nearestOf(word: string, candidates: readonly string[]): { nearest?: string } {
+  const nearest = nearestName(word, candidates)
+  return nearest === undefined ? {} : { nearest }
+}
+
+function issuePath(issue: Issue): (string | number)[] {
+  return (issue.path ?? []).map(({ key }) => (typeof key === 'number' ? key : String(key)))
+}
+
+function formatPath(path: readonly (string | number)[]): string {
+  return path.reduce<string>(
+    (text, key) => (typeof key === 'number' ? `${text}[${key}]` : text === '' ? key : `${text}.${key}`),
+    '',
+  )
+}
+
+/** Our own checks say in `message` what is allowed; the parser's own types say it in `expected`. */
+function allowedValues(issue: Issue): string {
+  if (!issue.message.startsWith('Invalid ')) return issue.message
+  if (issue.type === 'integer') return 'a whole number'
+  const expected = issue.expected ?? 'something else'
+  const match = /^(>=|<=|>|<)(.*)$/.exec(expected)
+  if (match === null) return expected.replace(/^\((.*)\)$/, '$1').replaceAll(' | ', ' or ')
+  const words = { '>=': 'at least', '<=': 'at most', '>': 'above', '<': 'below' }
+  const [, sign, bound] = match
+  return `${words[sign as keyof typeof words]} ${bound}`
+}
+
+function pickable(issue: Issue): string[] {
+  return issue.type === 'picklist'
+    ? [...(issue.expected ?? '').matchAll(/"([^"]+)"/g)].map(([, word]) => word ?? '')
+    : []
+}
+
+function shorten(input: unknown): string {
+  const text = typeof input === 'bigint' ? String(input) : (JSON.stringify(input) ?? String(input))
+  return text.length > 60 ? `${text.slice(0, 57)}...` : text
+}

@@ -1,0 +1,17 @@
+#!/usr/bin/env node
+import { createProgram } from './cli/program.ts'
+import { describeError, exitCodes, SightdError } from './core/errors.ts'
+
+const stop = new AbortController()
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  // Once: a second Ctrl-C ends a stop that takes too long the hard way.
+  process.once(signal, () => stop.abort(signal))
+}
+
+try {
+  process.exitCode = await createProgram(stop.signal)(process.argv.slice(2))
+} catch (error) {
+  if (!(error instanceof SightdError)) throw error
+  process.stderr.write(`sightd: ${describeError(error)}\n`)
+  process.exitCode = error.code === 'config_invalid' ? exitCodes.config : exitCodes.failure
+}

@@ -1,0 +1,42 @@
+import type { VisionModel, VisionReport } from '../core/vision-protocol.ts'
+
+/** How the device is doing, in the words of the `state` topic. */
+export type Condition = {
+  readonly status: 'starting' | 'running' | 'degraded' | 'error'
+  readonly reason: string | null
+}
+
+type Camera = { readonly state: 'starting' | 'online' | 'failed' | 'unknown'; readonly reason: string | null }
+type Down = { readonly reason: string; readonly isModelInvalid: boolean }
+
+/** Follows what the vision process reports and what becomes of it. */
+export class DeviceState {
+  camera: Camera = { state: 'unknown', reason: null }
+  model: VisionModel | undefined
+  #isReady = false
+  #down: Down | undefined
+
+  noteReport(report: VisionReport): void {
+    if (report.type === 'camera') this.camera = { state: report.state, reason: report.reason }
+    if (report.type !== 'ready') return
+    this.model = report.model
+    this.#isReady = true
+    this.#down = undefined
+  }
+
+  noteDown(down: Down): void {
+    this.#down = down
+    this.#isReady = false
+    this.camera = { state: 'unknown', reason: null }
+  }
+
+  get condition(): Condition {
+    if (this.#down?.isModelInvalid)
+      return { status: 'error', reason: `model: ${this.#down.reason}; tried again when its files change` }
+    if (this.#down !== undefined) return { status: 'degraded', reason: `${this.#down.reason}; starting it again` }
+    if (this.camera.state === 'failed')
+      return { status: 'degraded', reason: `camera: ${this.camera.reason}; trying again` }
+    if (!this.#isReady || this.camera.state !== 'online') return { status: 'starting', reason: null }
+    return { status: 'running', reason: null }
+  }
+}

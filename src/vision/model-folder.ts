@@ -1,0 +1,94 @@
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { promisify } from 'node:util'
+import { gunzip } from 'node:zlib'
+import * as v from 'valibot'
+import { SightdError } from '../core/errors.ts'
+import { type GoldenSample, type ModelManifest, modelManifestSchema } from '../core/model-manifest.ts'
+import { formatSchemaIssue, schemaIssues } from '../lib/schema-issues.ts'
+
+/** A model on disk whose manifest holds and whose network's bytes are those that the manifest names. */
+export type ModelFolder = {
+  readonly dir: string
+  readonly manifest: ModelManifest
+  /** The checked bytes of the ONNX file: what is loaded is what was checked. */
+  readonly network: Uint8Array
+  readonly sha256: string
+}
+
+const maxManifestBytes = 4 * 1024 * 1024
+const maxNetworkBytes = 512 * 1024 * 1024
+
+/** Reads and checks a model folder; throws a SightdError `model_invalid` that names the file and what is wrong with it. */
+export async function readModelFolder(dir: string): Promise<ModelFolder> {
+  const manifest = await readManifest(dir)
+  const network = await readListedFile(dir, manifest, manifest.model, maxNetworkBytes)
+  return { dir: resolve(dir), manifest, network, sha256: manifest.files[manifest.model]?.sha256 ?? '' }
+}
+
+export async function readManifest(dir: string): Promise<ModelManifest> {
+  const path = join(dir, 'manifest.json')
+  const bytes = await readBounded(path, maxManifestBytes)
+  const result = v.safeParse(modelManifestSchema, parseJson(path, bytes))
+  if (result.success) return result.output
+  const problems = schemaIssues(result.issues).map(formatSchemaIssue)
+  throw new SightdError('model_invalid', `${path}: ${problems.join('; ')}`)
+}
+
+/** A golden sample's input tensor, as raw bytes of exactly `expectedBytes`. */
+export async function readGoldenInput(
+  dir: string,
+  manifest: ModelManifest,
+  sample: GoldenSample,
+  expectedBytes: number,
+): Promise<Uint8Array> {
+  const packed = await readListedFile(dir, manifest, sample.input, maxNetworkBytes)
+  const path = join(dir, sample.input)
+  const raw = await promisify(gunzip)(packed, { maxOutputLength: expectedBytes }).catch((error: unknown) => {
+    throw new SightdError('model_invalid', `${path}: can't be unpacked to ${expectedBytes} bytes`, { cause: error })
+  })
+  if (raw.length !== expectedBytes)
+    throw new SightdError('model_invalid', `${path}: ${raw.length} bytes, the model's input has ${expectedBytes}`)
+  return raw
+}
+
+async function readListedFile(
+  dir: string,
+  manifest: ModelManifest,
+  name: string,
+  maxBytes: number,
+): Promise<Uint8Array> {
+  const path = join(dir, name)
+  const bytes = await readBounded(path, maxBytes)
+  const listed = manifest.files[name]
+  if (listed === undefined) throw new SightdError('model_invalid', `${path}: not listed in the manifest`)
+  if (bytes.length !== listed.bytes) {
+    throw new SightdError(
+      'model_invalid',
+      `${path}: ${bytes.length} bytes, the manifest says ${listed.bytes}${bytes.length < listed.bytes ? ' (truncated?)' : ''}`,
+    )
+  }
+  const sha256 = createHash('sha256').update(bytes).digest('hex')
+  if (sha256 !== listed.sha256)
+    throw new SightdError('model_invalid', `${path}: sha256 is ${sha256}, the manifest says ${listed.sha256}`)
+  return bytes
+}
+
+async function readBounded(path: string, maxBytes: number): Promise<Uint8Array> {
+  try {
+    const bytes = await readFile(path)
+    if (bytes.length > maxBytes) throw new Error(`${bytes.length} bytes, at most ${maxBytes} are allowed`)
+    return bytes
+  } catch (error) {
+    throw new SightdError('model_invalid', `${path}: can't be read`, { cause: error })
+  }
+}
+
+function parseJson(path: string, bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+  } catch (error) {
+    throw new SightdError('model_invalid', `${path}: not JSON`, { cause: error })
+  }
+}
