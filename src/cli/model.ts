@@ -1,5 +1,6 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { extname, join, resolve } from 'node:path'
 import { describeError, exitCodes, SightdError } from '../core/errors.ts'
@@ -15,21 +16,22 @@ const trialLimitMs = 120_000
 
 /** `sightd model list`: every `<name>/<version>/` folder with a manifest; a broken one is listed as such. */
 export async function listModels(dir = join(packageRoot, 'models'), { json = false }: Json): Promise<number> {
-  const manifests = await readdir(dir, { recursive: true }).catch((error: unknown) => {
+  const names = await subfolders(dir).catch((error: unknown) => {
     throw new SightdError('model_invalid', `${dir}: can't be read`, { cause: error })
   })
-  const folders = manifests
-    .filter((path) => /^[^/]+\/[^/]+\/manifest\.json$/.test(path))
-    .map((path) => join(dir, path, '..'))
+  const versions = await Promise.all(names.map((name) => subfolders(join(dir, name))))
+  const folders = names.flatMap((name, i) => (versions[i] ?? []).map((version) => join(dir, name, version)))
   const models = await Promise.all(
-    folders.sort().map(async (folder) => {
-      try {
-        const { name, version, task, description } = await readManifest(folder)
-        return { folder, name, version, task, description, problem: null }
-      } catch (error) {
-        return { folder, name: null, version: null, task: null, description: null, problem: describeError(error) }
-      }
-    }),
+    folders
+      .filter((folder) => existsSync(join(folder, 'manifest.json')))
+      .map(async (folder) => {
+        try {
+          const { name, version, task, description } = await readManifest(folder)
+          return { folder, name, version, task, description, problem: null }
+        } catch (error) {
+          return { folder, name: null, version: null, task: null, description: null, problem: describeError(error) }
+        }
+      }),
   )
   if (json) print(JSON.stringify(models))
   else if (models.length === 0) print(`no models in ${dir}`)
@@ -37,6 +39,14 @@ export async function listModels(dir = join(packageRoot, 'models'), { json = fal
     for (const { folder, name, version, description, problem } of models)
       print(problem === null ? `${name} ${version}  ${description}\n  ${folder}` : `${folder}\n  broken: ${problem}`)
   return exitCodes.ok
+}
+
+async function subfolders(dir: string): Promise<string[]> {
+  const entries = await readdir(dir, { withFileTypes: true })
+  return entries
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => name)
+    .sort()
 }
 
 /** `sightd model inspect`: what the manifest says, once the files have been held against it. */

@@ -56,13 +56,15 @@ function decodeDetections(
   const candidates: Detection[] = []
   const stored = scores.data
   const lowest = lowestStored(scores, activate, threshold)
-  for (let index = 0; index < stored.length; index++) {
-    if ((stored[index] ?? 0) < lowest) continue
+  for (
+    let index = nextAtLeast(stored, lowest, 0);
+    index < stored.length;
+    index = nextAtLeast(stored, lowest, index + 1)
+  ) {
     const classId = index % classCount
     const label = labels[classId]
     const score = activate(scores.real(stored[index] ?? 0))
-    // NaN passes every comparison above as false; it must not pass as a find.
-    if (!label || !(score >= threshold)) continue
+    if (!label || score < threshold) continue
     const at = Math.floor(index / classCount) * 4
     const corner = (offset: number) => boxes.real(boxes.data[at + offset] ?? 0)
     candidates.push({
@@ -73,6 +75,13 @@ function decodeDetections(
     })
   }
   return suppressOverlaps(candidates, decode.iouThreshold, decode.maxDetections)
+}
+
+/** The first index from `from` on whose value is at least `lowest` (NaN is not), or the length. The hot loop: it does nothing else. */
+function nextAtLeast(values: TensorData, lowest: number, from: number): number {
+  let index = from
+  while (index < values.length && !((values[index] ?? 0) >= lowest)) index++
+  return index
 }
 
 /** A bound on stored values below which no score can reach the threshold, with a margin for rounding. */

@@ -88,7 +88,8 @@ async function drain(
       for await (const frame of source.frames(pool, signal)) {
         if (!isOnline) report({ type: 'camera', state: 'online', reason: null })
         isOnline = true
-        if (inference.offer(frame) || performance.now() < skipReportDueMs) continue
+        // A model that hangs must not hide behind frames that are skipped meanwhile.
+        if (inference.offer(frame) || inference.counters.pending > 0 || performance.now() < skipReportDueMs) continue
         skipReportDueMs = performance.now() + skipReportMs
         report({ type: 'skipping', counters: inference.counters })
       }

@@ -1,0 +1,99 @@
+import { createHash } from 'node:crypto'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { rawDetectionManifest } from './models.ts'
+import { tempFolder } from './temp-folder.ts'
+
+/** Just enough of ONNX's protobuf (onnx/onnx.proto3) to write small, odd models by hand. */
+
+type Field = number | bigint | string | Uint8Array
+
+function varint(value: number | bigint): number[] {
+  let rest = BigInt(value)
+  const bytes: number[] = []
+  do {
+    bytes.push(Number(rest & 0x7fn) | (rest > 0x7fn ? 0x80 : 0))
+    rest >>= 7n
+  } while (rest > 0n)
+  return bytes
+}
+
+function message(...fields: readonly (readonly [number: number, value: Field])[]): Uint8Array {
+  return Uint8Array.from(
+    fields.flatMap(([number, value]) => {
+      if (typeof value === 'number' || typeof value === 'bigint') return [...varint(number << 3), ...varint(value)]
+      const bytes = typeof value === 'string' ? new TextEncoder().encode(value) : value
+      return [...varint((number << 3) | 2), ...varint(bytes.length), ...bytes]
+    }),
+  )
+}
+
+const types = { float: 1, uint8: 2, int64: 7, bool: 9 } as const
+
+function tensorInfo(name: string, type: keyof typeof types, shape: readonly number[]): Uint8Array {
+  const dims = message(...shape.map((dim) => [1, message([1, dim])] as const))
+  return message([1, name], [2, message([1, message([1, types[type]], [2, dims])])])
+}
+
+function node(
+  op: string,
+  inputs: readonly string[],
+  outputs: readonly string[],
+  ...attributes: Uint8Array[]
+): Uint8Array {
+  return message(
+    ...inputs.map((name) => [1, name] as const),
+    ...outputs.map((name) => [2, name] as const),
+    [4, op],
+    ...attributes.map((attribute) => [5, attribute] as const),
+  )
+}
+
+const integerAttribute = (name: string, value: number) => message([1, name], [20, 2], [3, value])
+const graphAttribute = (name: string, graph: Uint8Array) => message([1, name], [20, 5], [6, graph])
+const scalar = (name: string, type: keyof typeof types, raw: Uint8Array) =>
+  message([2, types[type]], [8, name], [9, raw])
+
+/** A classifier of 4x4 pictures whose one run never ends: a Loop of 2^62 rounds. It loads without complaint. */
+function endlessNetwork(): Uint8Array {
+  const body = message(
+    [1, node('Identity', ['going'], ['still_going'])],
+    [1, node('Identity', ['carried'], ['carried_on'])],
+    [2, 'body'],
+    [11, tensorInfo('round', 'int64', [])],
+    [11, tensorInfo('going', 'bool', [])],
+    [11, tensorInfo('carried', 'float', [1, 48])],
+    [12, tensorInfo('still_going', 'bool', [])],
+    [12, tensorInfo('carried_on', 'float', [1, 48])],
+  )
+  const rounds = new Uint8Array(new BigInt64Array([2n ** 62n]).buffer)
+  const graph = message(
+    [1, node('Cast', ['image'], ['real'], integerAttribute('to', types.float))],
+    [1, node('Flatten', ['real'], ['flat'], integerAttribute('axis', 1))],
+    [1, node('Loop', ['rounds', 'yes', 'flat'], ['scores'], graphAttribute('body', body))],
+    [2, 'endless'],
+    [5, scalar('rounds', 'int64', rounds)],
+    [5, scalar('yes', 'bool', Uint8Array.of(1))],
+    [11, tensorInfo('image', 'uint8', [1, 4, 4, 3])],
+    [12, tensorInfo('scores', 'float', [1, 48])],
+  )
+  return message([1, 8], [7, graph], [8, message([2, 17])])
+}
+
+/** A model folder with that network. */
+export async function endlessModel(): Promise<string> {
+  const folder = join(await tempFolder(), 'endless')
+  const network = endlessNetwork()
+  await mkdir(folder)
+  await writeFile(join(folder, 'model.onnx'), network)
+  const manifest = {
+    ...rawDetectionManifest,
+    task: 'classification',
+    files: { 'model.onnx': { bytes: network.length, sha256: createHash('sha256').update(network).digest('hex') } },
+    outputs: [{ name: 'scores', shape: [1, 48], type: 'float32' }],
+    decode: { scores: 'scores', activation: 'none', top: 1 },
+    labels: Array.from({ length: 48 }, (_, i) => `class ${i}`),
+  }
+  await writeFile(join(folder, 'manifest.json'), JSON.stringify(manifest))
+  return folder
+}
