@@ -112,8 +112,8 @@ export async function runDaemon({
     },
     onReport: (report) => {
       if (report.type === 'result') return onResult(report)
+      if (!device.noteReport(report)) return
       logReport(report, log)
-      device.noteReport(report)
       publishState()
     },
     onDown: (down) => {
@@ -132,6 +132,7 @@ export async function runDaemon({
       model: model === undefined ? null : { name: model.name, version: model.version },
       threshold: config.inference.threshold ?? null,
       vision: { restarts: supervisor.restarts },
+      results_dropped: link.droppedResults,
     }
     const key = JSON.stringify(lasting)
     if (key === publishedState) return

@@ -41,9 +41,9 @@ export async function infer(
       const preprocessor = createPreprocessor(geometry, manifest.input)
       preprocessor.write(toI420(picture, geometry), session.input)
       const startMs = performance.now()
-      await session.run()
+      const outputs = await session.run()
       const inferenceMs = performance.now() - startMs
-      const finding = mapBoxes(decode(session.outputs, threshold ?? manifest.threshold), (box) =>
+      const finding = mapBoxes(decode(outputs, threshold ?? manifest.threshold), (box) =>
         boxInFrame(box, preprocessor.window, geometry),
       )
       process.stdout.write(

@@ -18,7 +18,9 @@ const maxConfigBytes = 256 * 1024
  */
 export async function loadConfig(path: string): Promise<Config> {
   const text = await readFile(path, 'utf8').catch((error: unknown) => {
-    throw new SightdError('config_invalid', `${path}: can't be read (\`sightd run --demo\` does without)`, { cause: error })
+    throw new SightdError('config_invalid', `${path}: can't be read (\`sightd run --demo\` does without)`, {
+      cause: error,
+    })
   })
   if (text.length > maxConfigBytes)
     throw new SightdError('config_invalid', `${path}: ${text.length} characters, at most ${maxConfigBytes} are allowed`)

@@ -31,6 +31,8 @@ const inputSchema = v.pipe(
     colour: v.picklist(['RGB', 'BGR']),
     /** How a frame becomes the input square; see core/resize.ts. */
     resize: v.picklist(['stretch', 'letterbox', 'crop']),
+    /** crop: the share of the largest possible crop's sides that is shown; 1 if left out (ImageNet's customary one is 0.875). */
+    cropFraction: v.optional(v.pipe(v.number(), v.minValue(0.1), v.maxValue(1))),
     /** float32 and int8: a pixel p (0..255) becomes (p - mean) / std, per channel in R, G, B order. */
     mean: v.optional(channels),
     std: v.optional(

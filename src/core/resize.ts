@@ -10,13 +10,16 @@ export type SourceWindow = { readonly x: number; readonly y: number; readonly wi
 type Size = { readonly width: number; readonly height: number }
 
 /**
- * stretch: the whole frame, aspect ratio given up. crop: the largest centred part with the input's aspect ratio.
- * letterbox: the whole frame with bars, aspect ratio kept.
+ * stretch: the whole frame, aspect ratio given up. crop: the largest centred part with the input's aspect ratio,
+ * or `cropFraction` of its sides. letterbox: the whole frame with bars, aspect ratio kept.
  */
-export function sourceWindow(frame: Size, input: Size, rule: ModelInput['resize']): SourceWindow {
+export function sourceWindow(frame: Size, input: Size, rule: ModelInput['resize'], cropFraction = 1): SourceWindow {
   if (rule === 'stretch') return { x: 0, y: 0, width: frame.width, height: frame.height }
   const perPixel = { width: frame.width / input.width, height: frame.height / input.height }
-  const scale = rule === 'crop' ? Math.min(perPixel.width, perPixel.height) : Math.max(perPixel.width, perPixel.height)
+  const scale =
+    rule === 'crop'
+      ? Math.min(perPixel.width, perPixel.height) * cropFraction
+      : Math.max(perPixel.width, perPixel.height)
   const width = input.width * scale
   const height = input.height * scale
   return { x: (frame.width - width) / 2, y: (frame.height - height) / 2, width, height }

@@ -39,7 +39,6 @@ export class MqttLink {
   #lastProblem: string | undefined
   #isLeaving = false
   droppedResults = 0
-  connections = 0
 
   constructor(options: LinkOptions) {
     this.#options = options
@@ -105,8 +104,7 @@ export class MqttLink {
   #greet(): void {
     this.#delays = backoffDelays({ firstMs: 1000, lastMs: 60_000 })
     this.#lastProblem = undefined
-    this.connections++
-    this.#options.log.info({ url: this.#options.url }, 'broker connected')
+    this.#options.log.info({ url: this.#options.url, resultsDropped: this.droppedResults }, 'broker connected')
     for (const [topic, payload] of this.#states) this.#publish(topic, payload, { qos: 1, retain: true })
     this.#publish(this.#options.statusTopic, 'online', { qos: 1, retain: true })
   }

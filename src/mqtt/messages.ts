@@ -46,6 +46,8 @@ export const stateSchema = v.strictObject({
   threshold: v.nullable(unit),
   fps: v.pipe(v.number(), v.minValue(0)),
   vision: v.strictObject({ restarts: count }),
+  /** Results that were due while the broker was away or the network too slow. */
+  results_dropped: count,
 })
 
 const prediction = { label: text, class_id: count, score: unit }

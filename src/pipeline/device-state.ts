@@ -16,12 +16,20 @@ export class DeviceState {
   #isReady = false
   #down: Down | undefined
 
-  noteReport(report: VisionReport): void {
-    if (report.type === 'camera') this.camera = { state: report.state, reason: report.reason }
-    if (report.type !== 'ready') return
-    this.model = report.model
-    this.#isReady = true
-    this.#down = undefined
+  /** True when the report is news: a source that fails again for the same reason is not. */
+  noteReport(report: VisionReport): boolean {
+    if (report.type === 'camera') {
+      const { state, reason } = this.camera
+      const isRetry = state === 'failed' && report.state === 'starting'
+      if (isRetry || (state === report.state && reason === report.reason)) return false
+      this.camera = { state: report.state, reason: report.reason }
+    }
+    if (report.type === 'ready') {
+      this.model = report.model
+      this.#isReady = true
+      this.#down = undefined
+    }
+    return true
   }
 
   noteDown(down: Down): void {

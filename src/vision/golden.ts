@@ -22,9 +22,9 @@ export async function runGoldenSamples(folder: ModelFolder, session: ModelSessio
     const raw = await readGoldenInput(dir, manifest, sample, session.input.byteLength)
     new Uint8Array(session.input.buffer, session.input.byteOffset, session.input.byteLength).set(raw)
     const start = performance.now()
-    await session.run()
+    const outputs = await session.run()
     const ms = performance.now() - start
-    const finding = decode(session.outputs, Math.max(0, lowestThreshold(manifest)))
+    const finding = decode(outputs, Math.max(0, lowestThreshold(manifest)))
     reports.push({ input: sample.input, ms, ...compareToGolden(sample, finding, manifest) })
   }
   return reports

@@ -63,9 +63,9 @@ async function serve(
     const begin = performance.now()
     preprocessor.use.write(data, session.input)
     const preprocessed = performance.now()
-    await session.run()
+    const outputs = await session.run()
     const inferred = performance.now()
-    const finding = mapBoxes(decode(session.outputs, lowestScore), (box) => boxInFrame(box, window, geometry))
+    const finding = mapBoxes(decode(outputs, lowestScore), (box) => boxInFrame(box, window, geometry))
     const timingMs = {
       preprocess: preprocessed - begin,
       inference: inferred - preprocessed,

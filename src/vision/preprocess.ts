@@ -46,7 +46,7 @@ export function createInputTensor(input: ModelInput): TensorData {
  */
 export function createPreprocessor(geometry: FrameGeometry, input: ModelInput): Preprocessor {
   const size = inputSize(input)
-  const window = sourceWindow(geometry, size, input.resize)
+  const window = sourceWindow(geometry, size, input.resize, input.cropFraction)
   const luma = {
     x: taps(size.width, window.x, window.width, geometry.width, 1),
     y: taps(size.height, window.y, window.height, geometry.height, 1),

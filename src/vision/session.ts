@@ -11,31 +11,21 @@ export type SessionOptions = {
 }
 
 /**
- * A loaded network with its own input and output memory: fill `input`, `run()`, read `outputs`; nothing is allocated per
- * run. The only door to ONNX Runtime. `run()` blocks the calling thread until the network is through and can't be
- * interrupted, so it belongs into a thread of its own.
+ * A loaded network: fill `input`, `run()`, read what it returns. The only door to ONNX Runtime. `run()` blocks the calling
+ * thread until the network is through and can't be interrupted, so it belongs into a thread of its own.
  */
 export class ModelSession {
   readonly input: TensorData
-  readonly outputs: RawOutputs
   readonly #session: ort.InferenceSession
   readonly #feeds: Record<string, ort.Tensor>
-  readonly #fetches: Record<string, ort.Tensor>
+  readonly #outputNames: readonly string[]
+  #outputs: TensorData[] = []
 
   private constructor(session: ort.InferenceSession, manifest: ModelManifest) {
     this.#session = session
     this.input = createInputTensor(manifest.input)
     this.#feeds = { [manifest.input.name]: new ort.Tensor(manifest.input.type, this.input, manifest.input.shape) }
-    const outputs = manifest.outputs.map(({ name, type, shape }) => ({
-      name,
-      type,
-      shape,
-      data: outputMemory(type, shape),
-    }))
-    this.outputs = Object.fromEntries(outputs.map(({ name, data }) => [name, data]))
-    this.#fetches = Object.fromEntries(
-      outputs.map(({ name, type, data, shape }) => [name, new ort.Tensor(type, data, shape)]),
-    )
+    this.#outputNames = manifest.outputs.map(({ name }) => name)
   }
 
   /** Loads a model; throws a SightdError `model_invalid` when ONNX Runtime refuses it or it is not what its manifest says. */
@@ -63,9 +53,16 @@ export class ModelSession {
     return new ModelSession(session, manifest)
   }
 
-  async run(): Promise<void> {
+  /** The output tensors by name; their memory is theirs until the next run. */
+  async run(): Promise<RawOutputs> {
+    // The binding hands out new memory at each run, also where it is given some to fill. Left to the garbage collector,
+    // which sees a few small objects, that adds up to tens of megabytes; this frees it now.
+    for (const { buffer } of this.#outputs) if (buffer instanceof ArrayBuffer) buffer.transfer(0)
     try {
-      await this.#session.run(this.#feeds, this.#fetches)
+      const results = await this.#session.run(this.#feeds, this.#outputNames)
+      const outputs = Object.fromEntries(this.#outputNames.map((name) => [name, tensorData(results[name])]))
+      this.#outputs = Object.values(outputs)
+      return outputs
     } catch (error) {
       throw new SightdError('model_invalid', `the model failed while it ran: ${describeError(error)}`, { cause: error })
     }
@@ -76,13 +73,10 @@ export class ModelSession {
   }
 }
 
-function outputMemory(type: 'uint8' | 'int8' | 'float32', shape: readonly number[]): TensorData {
-  const length = shape.reduce((product, dim) => product * dim, 1)
-  return type === 'float32'
-    ? new Float32Array(length)
-    : type === 'int8'
-      ? new Int8Array(length)
-      : new Uint8Array(length)
+function tensorData(tensor: ort.Tensor | undefined): TensorData {
+  const data = tensor?.data
+  if (data instanceof Float32Array || data instanceof Uint8Array || data instanceof Int8Array) return data
+  throw new Error(`an output is ${tensor?.type ?? 'missing'}`)
 }
 
 function metadataContradictions(session: ort.InferenceSession, { input, outputs }: ModelManifest): string[] {
