@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 import { createProgram } from './cli/program.ts'
 import { describeError, exitCodes, SightdError } from './core/errors.ts'
 

@@ -2,7 +2,7 @@ import { connect, type IClientOptions, type IClientPublishOptions, type MqttClie
 import { backoffDelays } from '../lib/backoff.ts'
 
 /** What the link asks of a log. */
-export type LinkLog = { info(fields: object, text: string): void; warn(fields: object, text: string): void }
+type LinkLog = { info(fields: object, text: string): void; warn(fields: object, text: string): void }
 
 export type LinkOptions = {
   readonly url: string

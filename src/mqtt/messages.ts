@@ -79,8 +79,6 @@ export const resultSchema = v.variant('task', [
   }),
 ])
 
-export type Info = v.InferOutput<typeof infoSchema>
-export type State = v.InferOutput<typeof stateSchema>
 export type Result = v.InferOutput<typeof resultSchema>
 
 /** The payload of a message; throws if it is not what the schema promises to subscribers. */
