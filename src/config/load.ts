@@ -31,20 +31,31 @@ export async function loadConfig(path: string): Promise<Config> {
 export function parseConfig(text: string, name: string): Config {
   const lines = new LineCounter()
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false })
-  const at = (offset: number) => `${name}:${lines.linePos(offset).line}`
-  const broken = document.errors.map((error) => `${at(error.pos[0])}: ${error.message}`)
+  const refuse = (mistakes: readonly Mistake[]) => new SightdError('config_invalid', listInOrder(mistakes, name, lines))
+  const broken = document.errors.map((error): Mistake => ({ offset: error.pos[0], text: error.message }))
   // An alias would let a few bytes stand for gigabytes, and no configuration of ours needs one.
   visit(document, {
-    Alias: (_, alias) => void broken.push(`${at(alias.range?.[0] ?? 0)}: aliases (*) are not supported`),
+    Alias: (_, alias) => void broken.push({ offset: alias.range?.[0] ?? 0, text: 'aliases (*) are not supported' }),
   })
-  if (broken.length > 0) throw new SightdError('config_invalid', broken.join('\n'))
+  if (broken.length > 0) throw refuse(broken)
   const result = v.safeParse(configSchema, document.toJS() ?? {})
   if (result.success) return result.output
-  const messages = schemaIssues(result.issues, guide).map((issue) => {
-    const offset = keyOffset(document, issue.path)
-    return `${offset === undefined ? name : at(offset)}: ${formatSchemaIssue(issue)}`
-  })
-  throw new SightdError('config_invalid', messages.join('\n'))
+  throw refuse(
+    schemaIssues(result.issues, guide).map((issue) => ({
+      offset: keyOffset(document, issue.path),
+      text: formatSchemaIssue(issue),
+    })),
+  )
+}
+
+type Mistake = { readonly offset: number | undefined; readonly text: string }
+
+/** One line of text for each mistake, as they stand in the file; those without a place in it come first. */
+function listInOrder(mistakes: readonly Mistake[], name: string, lines: LineCounter): string {
+  return mistakes
+    .toSorted((a, b) => (a.offset ?? -1) - (b.offset ?? -1))
+    .map(({ offset, text }) => `${offset === undefined ? name : `${name}:${lines.linePos(offset).line}`}: ${text}`)
+    .join('\n')
 }
 
 const guide: SchemaGuide = {

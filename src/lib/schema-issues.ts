@@ -95,7 +95,9 @@ function pickable(issue: Issue): string[] {
     : []
 }
 
+/** What was found, without the user name and password that a URL in it may hold: messages end up in logs. */
 function shorten(input: unknown): string {
-  const text = typeof input === 'bigint' ? String(input) : (JSON.stringify(input) ?? String(input))
+  const json = typeof input === 'bigint' ? String(input) : (JSON.stringify(input) ?? String(input))
+  const text = json.replace(/\/\/.*@/g, '//***@')
   return text.length > 60 ? `${text.slice(0, 57)}...` : text
 }

@@ -1,0 +1,95 @@
+import fc from 'fast-check'
+import * as v from 'valibot'
+import { describe, expect, test } from 'vitest'
+import {
+  type VisionCommand,
+  type VisionReport,
+  visionCommandSchema,
+  visionReportSchema,
+} from '../../../src/core/vision-protocol.ts'
+import { counters, model, unit, visionResult } from '../arbitraries.ts'
+
+const text = fc.string()
+const positive = fc.double({ min: 0.1, max: 120, noNaN: true })
+const even = fc.integer({ min: 16, max: 2048 }).map((half) => half * 2)
+const source = fc.record({
+  source: fc.constant('replay' as const),
+  path: fc.string({ minLength: 1 }),
+  width: even,
+  height: even,
+  fps: positive,
+})
+
+const command: fc.Arbitrary<VisionCommand> = fc.oneof(
+  fc.record({
+    type: fc.constant('start' as const),
+    modelDir: text,
+    threads: fc.integer({ min: 1, max: 64 }),
+    threshold: fc.option(unit),
+    maxFps: fc.option(positive),
+    source,
+  }),
+  fc.record({ type: fc.constant('stop' as const) }),
+)
+
+const report: fc.Arbitrary<VisionReport> = fc.oneof(
+  visionResult,
+  fc.record({ type: fc.constant('ready' as const), model, loadMs: positive }),
+  fc.record({
+    type: fc.constant('camera' as const),
+    state: fc.constantFrom('starting', 'online', 'failed'),
+    reason: fc.option(text),
+  }),
+  fc.record({ type: fc.constantFrom('skipping', 'stopped'), counters }),
+  fc.record({
+    type: fc.constant('failed' as const),
+    code: fc.constantFrom('model_invalid', 'vision_failed'),
+    message: text,
+  }),
+)
+
+/** What arrives at the other end of the pipe between the processes, which carries JSON and so has no -0. */
+const sent = (message: unknown): unknown => JSON.parse(JSON.stringify(message))
+
+describe('what crosses between the processes', () => {
+  test('any command arrives as it was sent', () => {
+    fc.assert(
+      fc.property(command, (message) => {
+        expect(v.parse(visionCommandSchema, sent(message))).toEqual(sent(message))
+      }),
+    )
+  })
+
+  test('any report arrives as it was sent', () => {
+    fc.assert(
+      fc.property(report, (message) => {
+        expect(v.parse(visionReportSchema, sent(message))).toEqual(sent(message))
+      }),
+    )
+  })
+
+  const none = { captured: 0, inferred: 0, dropped: 0, skipped: 0, pending: 0 }
+  test.each([
+    ['an unknown type', { type: 'hello' }],
+    ['no type', {}],
+    ['an unknown field', { type: 'stopped', counters: none, frame: 'pixels' }],
+    ['a missing counter', { type: 'stopped', counters: { ...none, pending: undefined } }],
+    ['a negative counter', { type: 'stopped', counters: { ...none, dropped: -1 } }],
+    ['half a frame', { type: 'stopped', counters: { ...none, dropped: 0.5 } }],
+    ['an unknown state of the camera', { type: 'camera', state: 'asleep', reason: null }],
+    ['an unknown blame', { type: 'failed', code: 'bad_luck', message: '' }],
+  ])('a report with %s is refused', (_, message) => {
+    expect(v.is(visionReportSchema, sent(message))).toBe(false)
+  })
+
+  test('a score above 1 is refused', () => {
+    fc.assert(
+      fc.property(visionResult, (result) => {
+        const predictions = [{ label: 'cat', classId: 1, score: 1.01 }]
+        const finding = { task: 'classification', predictions }
+        expect(v.is(visionReportSchema, { ...result, finding })).toBe(false)
+      }),
+      { numRuns: 5 },
+    )
+  })
+})

@@ -1,0 +1,55 @@
+import { describe, expect, test } from 'vitest'
+import type { VisionReport } from '../../../src/core/vision-protocol.ts'
+import { ProgressDeadline } from '../../../src/pipeline/deadline.ts'
+import * as reports from './reports.ts'
+
+function limitAfter(...noted: VisionReport[]): number | undefined {
+  const deadline = new ProgressDeadline()
+  for (const report of noted) deadline.note(report)
+  return deadline.limitMs
+}
+
+const slow = (ms: number, times: number) => Array.from({ length: times }, () => reports.result({ inferenceMs: ms }))
+
+describe('ProgressDeadline', () => {
+  test.each([
+    ['a minute until the model is loaded', [], 60_000],
+    ['a minute until the model is loaded, though frames arrive', [reports.camera('online')], 60_000],
+    ['no limit while the camera starts', [reports.ready, reports.camera('starting')], undefined],
+    ['no limit before the camera is known', [reports.ready], undefined],
+    ['no limit while the camera fails', [reports.ready, reports.camera('online'), reports.camera('failed')], undefined],
+    ['10 s before the first result', [reports.ready, reports.camera('online')], 10_000],
+    ['10 s whichever comes first, camera or model', [reports.camera('online'), reports.ready], 10_000],
+    ['10 s for a fast model', [reports.ready, reports.camera('online'), ...slow(20, 9)], 10_000],
+    ['50 medians for a slow model', [reports.ready, reports.camera('online'), ...slow(400, 9)], 20_000],
+    [
+      'no more for a few slow runs',
+      [reports.ready, reports.camera('online'), ...slow(20, 9), ...slow(9000, 3)],
+      10_000,
+    ],
+    [
+      '50 medians of the last runs, not of all',
+      [reports.ready, reports.camera('online'), ...slow(20, 200), ...slow(1000, 64)],
+      50_000,
+    ],
+  ])('allows %s', (_, noted, limitMs) => {
+    expect(limitAfter(...noted)).toBe(limitMs)
+  })
+
+  test('takes another least time', () => {
+    const deadline = new ProgressDeadline(500)
+    for (const report of [reports.ready, reports.camera('online')]) deadline.note(report)
+    expect(deadline.limitMs).toBe(500)
+  })
+
+  test.each([
+    [true, reports.ready],
+    [true, reports.camera('online')],
+    [true, reports.result()],
+    [true, reports.skipping],
+    [false, reports.failed],
+    [false, reports.stopped],
+  ])('takes for progress (%s) a report of type $type', (isProgress, report) => {
+    expect(new ProgressDeadline().note(report)).toBe(isProgress)
+  })
+})

@@ -1,0 +1,25 @@
+import type { VisionReport, VisionResult } from '../../../src/core/vision-protocol.ts'
+
+/** One report of each type, as the vision process sends it. */
+
+const counters = { captured: 1, inferred: 1, dropped: 0, skipped: 0, pending: 0 }
+
+export const model = { name: 'ssd', version: '1', sha256: '0'.repeat(64), task: 'detection' } as const
+export const ready: VisionReport = { type: 'ready', model, loadMs: 100 }
+export const skipping: VisionReport = { type: 'skipping', counters }
+export const stopped: VisionReport = { type: 'stopped', counters }
+export const failed: VisionReport = { type: 'failed', code: 'vision_failed', message: 'out of memory' }
+
+export function camera(state: 'starting' | 'online' | 'failed', reason: string | null = null): VisionReport {
+  return { type: 'camera', state, reason }
+}
+
+export function result({ inferenceMs = 20, ageMs = 30 } = {}): VisionResult {
+  return {
+    type: 'result',
+    frame: { id: 1, width: 640, height: 480, capturedAtMs: 0, ageMs },
+    finding: { task: 'detection', detections: [] },
+    timingMs: { preprocess: 1, inference: inferenceMs, decode: 2, total: inferenceMs + 3 },
+    counters,
+  }
+}
