@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import * as v from 'valibot'
-import { isScalar, LineCounter, parseDocument, visit } from 'yaml'
+import { isMap, isScalar, LineCounter, parseDocument, visit } from 'yaml'
 import { SightdError } from '../core/errors.ts'
 import { formatSchemaIssue, type SchemaGuide, schemaIssues } from '../lib/schema-issues.ts'
 import { describeKeys } from './keys.ts'
@@ -32,11 +32,16 @@ export function parseConfig(text: string, name: string): Config {
   const lines = new LineCounter()
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false })
   const refuse = (mistakes: readonly Mistake[]) => new SightdError('config_invalid', listInOrder(mistakes, name, lines))
-  const broken = document.errors.map((error): Mistake => ({ offset: error.pos[0], text: error.message }))
+  const broken = [...document.errors, ...document.warnings].map(
+    (error): Mistake => ({ offset: error.pos[0], text: error.message }),
+  )
   // An alias would let a few bytes stand for gigabytes, and no configuration of ours needs one.
   visit(document, {
     Alias: (_, alias) => void broken.push({ offset: alias.range?.[0] ?? 0, text: 'aliases (*) are not supported' }),
   })
+  if (document.contents !== null && !isMap(document.contents)) {
+    broken.push({ offset: document.contents.range?.[0], text: 'has to be keys with values, such as `camera:`' })
+  }
   if (broken.length > 0) throw refuse(broken)
   const result = v.safeParse(configSchema, document.toJS() ?? {})
   if (result.success) return result.output

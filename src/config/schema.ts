@@ -17,13 +17,13 @@ export const deviceIdSchema = v.pipe(
 
 const brokerUrl = v.pipe(
   v.string(),
+  v.check((text) => {
+    const url = URL.parse(text)
+    return url !== null && ['mqtt:', 'mqtts:', 'ws:', 'wss:'].includes(url.protocol) && url.host !== ''
+  }, 'a URL such as mqtt://192.168.1.10:1883 (mqtt, mqtts, ws or wss)'),
   v.check(
-    (text) => URL.canParse(text) && ['mqtt:', 'mqtts:', 'ws:', 'wss:'].includes(new URL(text).protocol),
-    'a URL such as mqtt://192.168.1.10:1883 (mqtt, mqtts, ws or wss)',
-  ),
-  v.check(
-    (text) => !URL.canParse(text) || new URL(text).username === '',
-    'a URL without a user name: use mqtt.username and mqtt.password_file',
+    (text) => `${URL.parse(text)?.username ?? ''}${URL.parse(text)?.password ?? ''}` === '',
+    'a URL without user name and password: use mqtt.username and mqtt.password_file',
   ),
 )
 

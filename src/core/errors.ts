@@ -26,5 +26,6 @@ export class SightdError extends Error {
 /** One line for a log or a state topic: the message and those of its causes. */
 export function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
+  if (error instanceof AggregateError) return error.errors.map(describeError).join('; ')
   return error.cause === undefined ? error.message : `${error.message}: ${describeError(error.cause)}`
 }

@@ -162,7 +162,7 @@ type Parsed = {
 /** What each field alone can't show: files that are not listed, outputs that are not there, counts that differ. */
 function* contradictions(manifest: Parsed): Generator<string> {
   for (const path of [manifest.model, ...manifest.golden.map((sample) => sample.input)]) {
-    if (!(path in manifest.files)) yield `files: does not list ${path}`
+    if (!Object.hasOwn(manifest.files, path)) yield `files: does not list ${path}`
   }
   const scores = manifest.outputs.find((output) => output.name === manifest.decode.scores)
   if (scores === undefined) yield `decode.scores: no output is named ${manifest.decode.scores}`

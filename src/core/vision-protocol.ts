@@ -3,6 +3,9 @@ import { sourceOptionsSchema } from './source-options.ts'
 
 /** What crosses between the control process and the vision process: small messages, never a frame. */
 
+/** The end of the year 9999, the last that RFC 3339 can write. */
+const lastMs = 253_402_300_799_999
+
 const count = v.pipe(v.number(), v.integer(), v.minValue(0))
 const ms = v.pipe(v.number(), v.minValue(0))
 const score = v.pipe(v.number(), v.minValue(0), v.maxValue(1))
@@ -40,7 +43,7 @@ const modelSchema = v.strictObject({
   task: v.picklist(['classification', 'detection']),
 })
 
-const prediction = { label: v.string(), classId: count, score }
+const prediction = { label: v.pipe(v.string(), v.minLength(1)), classId: count, score }
 const box = v.strictObject({ xmin: score, ymin: score, xmax: score, ymax: score })
 const findingSchema = v.variant('task', [
   v.strictObject({
@@ -69,7 +72,13 @@ export const visionReportSchema = v.variant('type', [
   }),
   v.strictObject({
     type: v.literal('result'),
-    frame: v.strictObject({ id: count, width: count, height: count, capturedAtMs: v.number(), ageMs: ms }),
+    frame: v.strictObject({
+      id: count,
+      width: count,
+      height: count,
+      capturedAtMs: v.pipe(v.number(), v.minValue(0), v.maxValue(lastMs)),
+      ageMs: ms,
+    }),
     finding: findingSchema,
     timingMs: timingSchema,
     counters: countersSchema,

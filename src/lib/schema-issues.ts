@@ -98,6 +98,6 @@ function pickable(issue: Issue): string[] {
 /** What was found, without the user name and password that a URL in it may hold: messages end up in logs. */
 function shorten(input: unknown): string {
   const json = typeof input === 'bigint' ? String(input) : (JSON.stringify(input) ?? String(input))
-  const text = json.replace(/\/\/.*@/g, '//***@')
+  const text = json.replace(/:(\/\/)?[^"]*@/g, ':$1***@')
   return text.length > 60 ? `${text.slice(0, 57)}...` : text
 }

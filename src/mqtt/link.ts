@@ -1,4 +1,5 @@
 import { connect, type IClientOptions, type IClientPublishOptions, type MqttClient } from 'mqtt'
+import { describeError } from '../core/errors.ts'
 import { backoffDelays } from '../lib/backoff.ts'
 
 /** What the link asks of a log. */
@@ -121,6 +122,7 @@ export class MqttLink {
   /** Logs the first problem of an outage, and each other kind once. */
   #complain(error: Error & { code?: number | string }): void {
     if (this.#isLeaving) return
+    const problem = describeError(error)
     const isRefusedVersion = typeof error.code === 'number' && unsupportedVersion.includes(error.code)
     if (isRefusedVersion && this.#client.options.protocolVersion === 5) {
       fallBackTo311(this.#client.options)
@@ -128,11 +130,10 @@ export class MqttLink {
       return
     }
     // A connection that closes after a named problem is no news.
-    if (this.#lastProblem === error.message || (this.#lastProblem !== undefined && error.message === connectionClosed))
-      return
-    this.#lastProblem = error.message
+    if (this.#lastProblem === problem || (this.#lastProblem !== undefined && problem === connectionClosed)) return
+    this.#lastProblem = problem
     this.#options.log.warn(
-      { url: this.#options.url, problem: error.message },
+      { url: this.#options.url, problem },
       'broker not reachable; results are dropped, trying again',
     )
   }

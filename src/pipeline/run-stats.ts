@@ -78,7 +78,7 @@ export class RunStats {
     return {
       results: this.results,
       seconds: round((performance.now() - this.#startMs) / 1000),
-      fps: this.results > 1 ? round(((this.results - 1) * 1000) / spanMs) : 0,
+      fps: this.results > 1 ? round(((this.results - 1) * 1000) / Math.max(spanMs, 1)) : 0,
       frames,
       ms: {
         age: quantiles(age),
@@ -92,7 +92,8 @@ export class RunStats {
   }
 
   #forget(now: number): void {
-    while ((this.#recentMs[0] ?? now) < now - rateWindowMs) this.#recentMs.shift()
+    // Two at least: a board that takes longer than the window for a result has a rate all the same.
+    while (this.#recentMs.length > 2 && (this.#recentMs[0] ?? now) < now - rateWindowMs) this.#recentMs.shift()
   }
 }
 

@@ -16,11 +16,13 @@ export async function readBoard(): Promise<Board> {
 /** `<host name>-<last 6 of the serial number>`; where there is no serial, the machine id stands in for it. */
 export async function defaultDeviceId({ serial }: Board): Promise<string> {
   const unique = serial ?? (await readText('/etc/machine-id')) ?? ''
-  const host = hostname()
-    .toLowerCase()
-    .replace(/[^a-z0-9]+/g, '-')
-    .slice(0, 29)
-  return `${host}-${unique.slice(-6)}`.replace(/^-+|-+$/g, '') || 'sightd'
+  const host = plain(hostname()).slice(0, 29)
+  return `${host}-${plain(unique).slice(-6)}`.replace(/^-+|-+$/g, '') || 'sightd'
+}
+
+/** Only what an id may be made of. */
+function plain(text: string): string {
+  return text.toLowerCase().replace(/[^a-z0-9]+/g, '-')
 }
 
 /** Resident memory of a process in bytes, or undefined when it is gone. */

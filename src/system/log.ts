@@ -22,8 +22,12 @@ export function createTerminalLog(level: string, terminal: Terminal): Log {
 
 /** `12:00:01 warn broker not reachable: mqtt://…, connect ECONNREFUSED`. */
 export function humanLine(record: string): string {
-  const { level, time, msg, ...fields }: { level: string; time: string; msg: string; [field: string]: unknown } =
-    JSON.parse(record)
+  const {
+    level,
+    time,
+    msg = '',
+    ...fields
+  }: { level: string; time: string; msg?: string; [field: string]: unknown } = JSON.parse(record)
   const details = Object.entries(fields).map(([key, value]) =>
     typeof value === 'string' ? value : `${key} ${JSON.stringify(value)}`,
   )

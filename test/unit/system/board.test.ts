@@ -31,7 +31,7 @@ describe('defaultDeviceId', () => {
     expect(hostname().toLowerCase()).toContain(id.split('-')[0])
   })
 
-  test.each(['10000000a1b2c3d4', '1', null])('is allowed as an id, with the serial number %s', async (serial) => {
+  test.each(['10000000a1b2c3d4', '1', null, 'ABC/+#12', '###'])('is allowed as an id, with the serial number %s', async (serial) => {
     expect(v.is(deviceIdSchema, await defaultDeviceId({ ...unknown, serial }))).toBe(true)
   })
 
