@@ -47,7 +47,7 @@ export class VisionProcess {
       cwd: workDir,
       detached: true,
       // Two malloc arenas instead of eight per core: threads here share little, and each arena keeps what it once had.
-      env: { PATH: process.env['PATH'], MALLOC_ARENA_MAX: '2' },
+      env: { PATH: process.env['PATH'], MALLOC_ARENA_MAX: '2', ORT_DISABLE_TELEMETRY: '1' },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     })
     let output = ''

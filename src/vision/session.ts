@@ -5,6 +5,10 @@ import type { RawOutputs } from './decode.ts'
 import type { ModelFolder } from './model-folder.ts'
 import { createInputTensor, type TensorData } from './preprocess.ts'
 
+// Since 1.29 ONNX Runtime's builds report to its maker unless this is set before its first session. A process that runs it
+// in a worker thread has to be started with it: there, this line changes only the thread's copy.
+process.env['ORT_DISABLE_TELEMETRY'] = '1'
+
 export type SessionOptions = {
   /** Threads of one inference; 1 keeps it on the calling thread. */
   readonly threads: number

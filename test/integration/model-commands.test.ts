@@ -1,8 +1,8 @@
-import { existsSync, truncateSync } from 'node:fs'
+import { existsSync, readdirSync, truncateSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { bundledModel } from '../../src/daemon.ts'
 import { runSightd } from '../support/daemon.ts'
 import { copyOfBundledModel, editManifest, replaceListedFile } from '../support/models.ts'
@@ -41,6 +41,17 @@ describe('sightd infer', () => {
     expect(stderr).toContain(`${join(demo, 'README.md')}: can't be read as a picture`)
     expect(stdout).toContain('cat')
   })
+})
+
+test('ONNX Runtime reports to nobody: its telemetry leaves no trace in the folder for temporary files', async () => {
+  const folder = await tempFolder()
+  vi.stubEnv('TMPDIR', folder)
+  onTestFinished(() => {
+    vi.unstubAllEnvs()
+  })
+  expect((await runSightd(['infer', join(demo, '1-chelsea.jpg')])).code).toBe(0)
+  expect((await runSightd(['model', 'verify', bundledModel])).code).toBe(0)
+  expect(readdirSync(folder)).toEqual([])
 })
 
 describe('sightd model', () => {
