@@ -1,11 +1,11 @@
 """Imports a quantized TensorFlow Lite classifier (uint8 NHWC in, uint8 class scores out) as a model folder.
 
-    python3 -m venv .cache/tflite && .cache/tflite/bin/pip install -r requirements-tflite.txt
     .cache/tflite/bin/python import_tflite.py MODEL.tflite --labels labels.txt --out DIR \\
-        --golden cat.jpg="tabby, tabby cat" --golden parrot.jpg=macaw
+        --golden cat.jpg="Egyptian cat" --golden parrot.jpg=macaw
 
-The labels have one line per class, the first being the background, which is never reported. A golden photo names the label
-it truly shows; the import fails if the model does not put that label first.
+import.sh makes that Python environment and imports two models with it. The labels have one line per class, the first being
+the background, which is never reported. A golden photo names the label it truly shows; the import fails if the model does
+not put that label first.
 """
 import argparse
 import subprocess
@@ -33,14 +33,25 @@ def main() -> None:
     parser.add_argument("--licence", default="Apache-2.0")
     parser.add_argument("--resize", choices=("crop", "stretch", "letterbox"), default="crop",
                         help="how a photo becomes the input; ImageNet's models are trained on central crops (default)")
+    parser.add_argument("--crop-fraction", type=fraction, default=1.0, metavar="F",
+                        help="0.1 to 1: the share of the largest central crop's sides that the model sees (default 1)")
     parser.add_argument("--threshold", type=float, default=0.1)
     parser.add_argument("--golden", action="append", default=[], metavar="PHOTO=LABEL")
     options = parser.parse_args()
+    if options.crop_fraction != 1 and options.resize != "crop":
+        parser.error("--crop-fraction needs --resize crop")
     options.out.mkdir(parents=True, exist_ok=True)
     model = convert(options.tflite, options.out / "model.onnx")
     labels = ["", *options.labels.read_text().splitlines()[1:]]
     samples = [sample(options, model, labels, *golden.split("=", 1)) for golden in options.golden]
     write_manifest(options.out, manifest(options, model, labels, samples))
+
+
+def fraction(text: str) -> float:
+    value = float(text)
+    if not 0.1 <= value <= 1:
+        raise argparse.ArgumentTypeError("not in 0.1..1")
+    return value
 
 
 def convert(source: Path, target: Path) -> onnx.ModelProto:
@@ -73,23 +84,23 @@ def output_scale(model: onnx.ModelProto) -> tuple[float, int]:
     return float(constants[node.input[1]]), int(constants[node.input[2]])
 
 
-def tensor(photo: Path, side: int, resize: str) -> np.ndarray:
-    """The photo as uint8 [1,side,side,3] RGB; letterbox bars are black."""
+def tensor(photo: Path, side: int, resize: str, crop_fraction: float) -> np.ndarray:
+    """The photo as uint8 [1,side,side,3] RGB; letterbox bars have the grey that sightd gives them."""
     image = Image.open(photo).convert("RGB")
+    width, height = image.size
     if resize == "crop":
-        edge = min(image.size)
-        left, top = (image.width - edge) // 2, (image.height - edge) // 2
-        image = image.crop((left, top, left + edge, top + edge))
+        width = height = min(image.size) * crop_fraction
     if resize == "letterbox":
-        edge = max(image.size)
-        square = Image.new("RGB", (edge, edge))
-        square.paste(image, ((edge - image.width) // 2, (edge - image.height) // 2))
+        width = height = max(image.size)
+        square = Image.new("RGB", (width, height), (114, 114, 114))
+        square.paste(image, ((width - image.width) // 2, (height - image.height) // 2))
         image = square
-    return np.asarray(image.resize((side, side), Image.BILINEAR), np.uint8)[None]
+    left, top = (image.width - width) / 2, (image.height - height) / 2
+    return np.asarray(image.resize((side, side), Image.BILINEAR, (left, top, left + width, top + height)), np.uint8)[None]
 
 
 def sample(options: argparse.Namespace, model: onnx.ModelProto, labels: list[str], photo: str, label: str) -> dict:
-    pixels = tensor(Path(photo), shape(model.graph.input[0])[1], options.resize)
+    pixels = tensor(Path(photo), shape(model.graph.input[0])[1], options.resize, options.crop_fraction)
     (integers,) = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"]).run(None, {"image": pixels})
     scale, zero = output_scale(model)
     best = int(integers[0].argmax())
@@ -109,7 +120,8 @@ def manifest(options: argparse.Namespace, model: onnx.ModelProto, labels: list[s
         "description": f"Quantized classifier of {len(labels) - 1} classes, {image[1]}x{image[2]}",
         "licence": options.licence, "source": f"{options.tflite.name}, converted with tf2onnx", "model": "model.onnx",
         "input": {"name": "image", "shape": image, "type": "uint8", "layout": "NHWC", "colour": "RGB",
-                  "resize": options.resize},
+                  "resize": options.resize,
+                  **({} if options.crop_fraction == 1 else {"cropFraction": options.crop_fraction})},
         "outputs": [{"name": "scores", "shape": scores, "type": "uint8", "scale": scale, "zeroPoint": zero}],
         "decode": {"scores": "scores", "activation": "none", "top": 5},
         "labels": labels, "threshold": options.threshold, "golden": samples,
