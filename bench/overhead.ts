@@ -3,12 +3,12 @@ import { parseArgs } from 'node:util'
 import { frameBytes, paddedGeometry } from '../src/core/frame.ts'
 import { bundledModel } from '../src/daemon.ts'
 import { BufferPool } from '../src/lib/buffer-pool.ts'
+import { packageRoot } from '../src/lib/package.ts'
 import { Ring } from '../src/lib/ring.ts'
 import { type FeedResult, InferenceFeed } from '../src/vision/inference-feed.ts'
 import { readModelFolder } from '../src/vision/model-folder.ts'
-import { openSource } from '../src/vision/source.ts'
 import { ModelSession } from '../src/vision/session.ts'
-import { packageRoot } from '../src/lib/package.ts'
+import { openSource } from '../src/vision/source.ts'
 
 /**
  * What our way around the model costs: the time from a whole frame to its result (hand-over to the inference thread,
@@ -37,7 +37,13 @@ const feed = new InferenceFeed({
 })
 await feed.ready
 const bare = await ModelSession.open(await readModelFolder(bundledModel), { threads })
-const source = await openSource({ source: 'replay', path: `${packageRoot}/deploy/demo`, width: 640, height: 480, fps: 120 })
+const source = await openSource({
+  source: 'replay',
+  path: `${packageRoot}/deploy/demo`,
+  width: 640,
+  height: 480,
+  fps: 120,
+})
 
 const ms = {
   total: new Ring(rounds),
@@ -68,12 +74,19 @@ await bare[Symbol.asyncDispose]()
 const quantiles = (ring: Ring) => ({ p50: ring.quantile(0.5) ?? 0, p95: ring.quantile(0.95) ?? 0 })
 const stages = Object.fromEntries(Object.entries(ms).map(([stage, ring]) => [stage, quantiles(ring)]))
 const ratio = (ms.total.quantile(0.5) ?? 0) / (ms.bare.quantile(0.5) ?? 1)
-const machine = { cpu: cpus()[0]?.model ?? 'unknown', cores: availableParallelism(), arch: process.arch, node: process.version }
+const machine = {
+  cpu: cpus()[0]?.model ?? 'unknown',
+  cores: availableParallelism(),
+  arch: process.arch,
+  node: process.version,
+}
 
 if (values.json) {
   process.stdout.write(`${JSON.stringify({ bench: 'overhead', machine, rounds, threads, ms: stages, ratio })}\n`)
 } else {
-  process.stdout.write(`\r${machine.cpu}, ${machine.cores} cores, Node ${machine.node}; ${rounds} frames of 640x480, ${threads} thread(s)\n`)
+  process.stdout.write(
+    `\r${machine.cpu}, ${machine.cores} cores, Node ${machine.node}; ${rounds} frames of 640x480, ${threads} thread(s)\n`,
+  )
   process.stdout.write('                     p50 ms   p95 ms\n')
   for (const [stage, { p50, p95 }] of Object.entries(stages)) {
     process.stdout.write(`${stage.padEnd(18)} ${p50.toFixed(2).padStart(8)} ${p95.toFixed(2).padStart(8)}\n`)

@@ -1,18 +1,13 @@
-import { fork } from 'node:child_process'
-import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
-import { extname, join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { describeError, exitCodes, SightdError } from '../core/errors.ts'
 import { inputSize, type ModelManifest } from '../core/model-manifest.ts'
 import { packageRoot } from '../lib/package.ts'
 import { readManifest, readModelFolder } from '../vision/model-folder.ts'
-import type { TrialReport } from '../vision/trial.ts'
+import { runTrial } from './trial.ts'
 
 type Json = { readonly json?: boolean }
-
-/** How long loading a model and running its golden samples may take. */
-const trialLimitMs = 120_000
 
 /** `sightd model list`: every `<name>/<version>/` folder with a manifest; a broken one is listed as such. */
 export async function listModels(dir = join(packageRoot, 'models'), { json = false }: Json): Promise<number> {
@@ -100,25 +95,6 @@ export async function verifyModel(dir: string, { json = false }: Json): Promise<
     }
   }
   return isGood ? exitCodes.ok : exitCodes.failure
-}
-
-/** Runs the golden samples in a process of their own, so that a crash in native code becomes a sentence. */
-async function runTrial(dir: string): Promise<TrialReport> {
-  const child = fork(new URL(`../vision/trial${extname(import.meta.url)}`, import.meta.url), [resolve(dir)])
-  const timer = setTimeout(() => child.kill('SIGKILL'), trialLimitMs)
-  let report: TrialReport | undefined
-  // Our own child, running our own code: the type is the contract.
-  child.once('message', (message) => (report = message as TrialReport))
-  const [code, signal] = await once(child, 'exit')
-  clearTimeout(timer)
-  if (report !== undefined) return report
-  const how =
-    signal === 'SIGILL'
-      ? 'illegal instruction: this build of ONNX Runtime does not run on this CPU'
-      : signal === 'SIGKILL'
-        ? `killed, it took more than ${trialLimitMs / 1000} s or too much memory`
-        : `it ended with ${signal ?? `exit code ${code}`}`
-  return { type: 'failed', message: `${dir}: the process that tried the model died: ${how}` }
 }
 
 function print(text: string): void {

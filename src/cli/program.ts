@@ -10,8 +10,10 @@ Examples:
   sightd infer photo.jpg --annotate out      what is in this picture? draws boxes into out/
   sightd model verify models/mine/1          does this model work on this CPU?
   sightd config check config.yaml            lists every mistake with its line
+  sightd doctor                              is this board ready, and what is to be done?
 
-Exit codes: 0 done, 1 failed (the message says why), 2 wrong usage, 78 wrong configuration.`
+Exit codes: 0 done, 1 failed (the message says why), 2 wrong usage, 78 wrong configuration.
+doctor: 0 all is well, 1 warnings, 2 problems (or wrong usage).`
 
 /**
  * The command line: each command is one function in another file, loaded when it is called for, since some bring native
@@ -81,6 +83,13 @@ export function createProgram(signal: AbortSignal): (args: string[]) => Promise<
     .command('docs')
     .description('print the reference of every key, as Markdown')
     .action(does(async () => (await import('./config.ts')).printConfigDocs()))
+
+  program
+    .command('doctor')
+    .description('look at board, camera, model and broker, and say what is to be done')
+    .option('-c, --config <file>', `configuration file (default: ${defaultConfigPath}, if it is there)`)
+    .option('--json', 'print a JSON array of {check, status, found, advice}')
+    .action(does(async (options) => (await import('./doctor.ts')).doctor(options, signal)))
 
   return async (args) => {
     try {

@@ -1,6 +1,8 @@
 import { connect, type IClientOptions, type IClientPublishOptions, type MqttClient } from 'mqtt'
 import { describeError } from '../core/errors.ts'
 import { backoffDelays } from '../lib/backoff.ts'
+import { certificateEndMs } from './certificate.ts'
+import { type BrokerProbe, explainFailure, type LoginFailure } from './probe.ts'
 
 /** What the link asks of a log. */
 type LinkLog = { info(fields: object, text: string): void; warn(fields: object, text: string): void }
@@ -153,4 +155,64 @@ export class MqttLink {
 function fallBackTo311(options: IClientOptions): void {
   options.protocolVersion = 4
   options.clean = true
+}
+
+type ProbeOptions = Pick<LinkOptions, 'url' | 'clientId' | 'username' | 'password'>
+
+const probeLimitMs = 5000
+
+/** Logs in once as `clientId`, says goodbye, and tells how it went; takes at most `limitMs` and a goodbye. */
+export async function probeBroker(options: ProbeOptions, limitMs = probeLimitMs): Promise<BrokerProbe> {
+  const isTls = /^(mqtts|wss):/.test(options.url)
+  const endsAtMs = performance.now() + limitMs
+  const certificateEnd = isTls ? certificateEndMs(options.url, limitMs) : null
+  let version: 4 | 5 = 5
+  let failure = await tryLogin(options, version, limitMs)
+  if (typeof failure?.error?.code === 'number' && unsupportedVersion.includes(failure.error.code)) {
+    version = 4
+    failure = await tryLogin(options, version, Math.max(0, endsAtMs - performance.now()))
+  }
+  return {
+    ...(failure === undefined
+      ? { outcome: 'connected', detail: `MQTT ${version === 5 ? '5' : '3.1.1'}` }
+      : explainFailure({ ...failure, isTls, limitMs })),
+    certificateEndMs: await certificateEnd,
+  }
+}
+
+/** Undefined once the broker has accepted us; else how far it came and what was said. */
+async function tryLogin(
+  { url, clientId, username, password }: ProbeOptions,
+  protocolVersion: 4 | 5,
+  limitMs: number,
+): Promise<LoginFailure | undefined> {
+  const { promise, resolve } = Promise.withResolvers<LoginFailure | undefined>()
+  const client = connect(url, {
+    clientId,
+    ...(username === undefined ? {} : { username }),
+    ...(password === undefined ? {} : { password }),
+    protocolVersion,
+    reconnectPeriod: 0,
+  })
+  let stage: LoginFailure['stage'] = /^wss?:/.test(url) ? 'unknown' : 'started'
+  client.stream.once('connect', () => (stage = 'tcp'))
+  client.stream.once('secureConnect', () => (stage = 'tls'))
+  client.once('connect', () => resolve(undefined))
+  // Stays to the end: an error that nobody listens to would be thrown.
+  client.on('error', (error) => resolve({ error, stage, isLate: false }))
+  client.once('close', () => resolve({ error: undefined, stage, isLate: false }))
+  const timer = setTimeout(() => resolve({ error: undefined, stage, isLate: true }), limitMs)
+  const failure = await promise
+  clearTimeout(timer)
+  await leave(client)
+  return failure
+}
+
+/** Says goodbye if there is someone to say it to, and has closed the connection when it resolves. */
+async function leave(client: MqttClient): Promise<void> {
+  const timeout = Promise.withResolvers<void>()
+  const timer = setTimeout(timeout.resolve, goodbyeMs)
+  await Promise.race([client.endAsync(!client.connected).catch(() => {}), timeout.promise])
+  clearTimeout(timer)
+  client.end(true)
 }

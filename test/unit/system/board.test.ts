@@ -31,9 +31,12 @@ describe('defaultDeviceId', () => {
     expect(hostname().toLowerCase()).toContain(id.split('-')[0])
   })
 
-  test.each(['10000000a1b2c3d4', '1', null, 'ABC/+#12', '###'])('is allowed as an id, with the serial number %s', async (serial) => {
-    expect(v.is(deviceIdSchema, await defaultDeviceId({ ...unknown, serial }))).toBe(true)
-  })
+  test.each(['10000000a1b2c3d4', '1', null, 'ABC/+#12', '###'])(
+    'is allowed as an id, with the serial number %s',
+    async (serial) => {
+      expect(v.is(deviceIdSchema, await defaultDeviceId({ ...unknown, serial }))).toBe(true)
+    },
+  )
 
   test('stays the same from start to start, also without a serial number', async () => {
     expect(await defaultDeviceId(unknown)).toBe(await defaultDeviceId(unknown))

@@ -1,0 +1,73 @@
+import type { BrokerProbe } from '../mqtt/probe.ts'
+import type { CameraNeed } from '../system/camera-diagnosis.ts'
+import { type Finding, ok, problem, warning } from '../system/finding.ts'
+import type { TrialReport } from '../vision/trial.ts'
+
+/** Judges what doctor tried, as diagnosis.ts judges what it read; pure. */
+
+/** What a frame source works through. `isFile`: its path is a file, not a folder. */
+export function needOf(source: string, isFile: boolean): CameraNeed {
+  if (source === 'replay') return { source, programs: isFile ? ['ffmpeg'] : [], devices: [] }
+  if (source === 'usb' || source === 'v4l2') return { source, programs: ['ffmpeg'], devices: ['video'] }
+  return { source, programs: ['camera'], devices: ['video', 'media', 'dma_heap'] }
+}
+
+export function diagnoseModel(dir: string, ortVersion: string, report: TrialReport): Finding {
+  const check = 'model'
+  const again = `sightd model verify ${dir}`
+  if (report.type === 'failed') {
+    const advice = /illegal instruction/.test(report.message)
+      ? 'Install a release of sightd with another ONNX Runtime; 1.21.0 is known to fail on the Raspberry Pi 4.'
+      : `Mend or replace the model, then try again: ${again}`
+    return problem(check, report.message, advice)
+  }
+  const loaded = `ONNX Runtime ${ortVersion} loaded ${dir} in ${report.loadMs.toFixed(0)} ms`
+  const wrong = report.golden.flatMap(({ input, problems }) => problems.map((text) => `${input}: ${text}`))
+  if (wrong.length > 0)
+    return problem(
+      check,
+      `${loaded}, but says something else than its maker saw: ${wrong.join('; ')}`,
+      `Copy the model again; if that doesn't help, take another for this CPU. To try: ${again}`,
+    )
+  if (report.golden.length === 0)
+    return warning(
+      check,
+      `${loaded}; it has no golden samples, so nothing is known of its results`,
+      'Add golden samples.',
+    )
+  const ms = report.golden.map((sample) => sample.ms.toFixed(0)).join(', ')
+  return ok(check, `${loaded}; golden samples came out as expected (${report.golden.length}, ${ms} ms on one thread)`)
+}
+
+const dayMs = 24 * 60 * 60 * 1000
+
+const brokerAdvice = {
+  unreachable: 'Check that the broker runs and listens on that address, mqtt.url, and the network between.',
+  tls: 'Check name, port and certificate of the broker, and the clock; for an authority of your own set NODE_EXTRA_CA_CERTS=/path/ca.pem in the environment of sightd.',
+  login: "Check mqtt.username, the first line of mqtt.password_file, and the broker's list of users.",
+  refused: "Look into the broker's log for the reason.",
+  silent: 'Check the port in mqtt.url: a TLS port (often 8883) wants mqtts://, a WebSocket port ws:// or wss://.',
+} as const
+
+export function diagnoseBroker(url: string, probe: BrokerProbe, nowMs: number): Finding {
+  const check = 'broker'
+  const { outcome, detail, certificateEndMs: endMs } = probe
+  const daysLeft = endMs === null ? Number.POSITIVE_INFINITY : Math.floor((endMs - nowMs) / dayMs)
+  const end = endMs === null ? '' : `; its certificate ${endMs < nowMs ? 'ended' : 'ends'} ${isoDay(endMs)}`
+  if (outcome !== 'connected')
+    return problem(check, `${url}: ${failures[outcome]}: ${detail}${end}`, brokerAdvice[outcome])
+  const found = `${url} accepts us, ${detail}${end}`
+  return daysLeft < 14 ? warning(check, found, "Renew the broker's certificate.") : ok(check, found)
+}
+
+const failures = {
+  unreachable: 'not reachable',
+  tls: 'TLS fails',
+  login: 'refuses the login',
+  refused: 'refuses us',
+  silent: 'reachable, but does not answer as an MQTT broker',
+} as const
+
+function isoDay(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 10)
+}
