@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { availableParallelism, tmpdir } from 'node:os'
+import { availableParallelism } from 'node:os'
 import { extname, join } from 'node:path'
 import type { Config } from './config/schema.ts'
 import type { VisionReport, VisionResult } from './core/vision-protocol.ts'
@@ -17,6 +16,7 @@ import { describeSightings, Scene } from './pipeline/scene.ts'
 import { VisionSupervisor } from './pipeline/supervisor.ts'
 import { defaultDeviceId, readBoard, residentBytes } from './system/board.ts'
 import type { Log } from './system/log.ts'
+import { openWorkFolder } from './system/work-folder.ts'
 
 export type DaemonOptions = {
   readonly config: Config
@@ -54,8 +54,7 @@ export async function runDaemon({
   const topics = deviceTopics(config.mqtt.base_topic, id)
   const boot = randomBytes(4).toString('hex')
   const versions = packageVersions()
-  const workDir = await mkdtemp(join(tmpdir(), 'sightd-'))
-  cleanup.defer(() => rm(workDir, { recursive: true, force: true }))
+  const workFolder = cleanup.use(await openWorkFolder())
   const broker = isBrokerEmbedded ? cleanup.use(await startEmbeddedBroker(firstBrokerPort)) : undefined
   const brokerUrl = broker?.url ?? config.mqtt.url
   if (broker !== undefined)
@@ -100,7 +99,7 @@ export async function runDaemon({
   const running = AbortSignal.any([signal, done.signal])
   const supervisor = new VisionSupervisor({
     entry: new URL(`./vision/main${extname(import.meta.url)}`, import.meta.url),
-    workDir,
+    workDir: workFolder.path,
     maxMemoryMb: config.inference.max_memory_mb,
     start: {
       type: 'start',
@@ -151,6 +150,8 @@ export async function runDaemon({
   let seq = 0
   let nextResultMs = 0
   const onResult = (result: VisionResult) => {
+    // Those that land while the vision process stops are beyond what was asked for.
+    if (done.signal.aborted) return
     stats.note(result)
     const { model } = device
     const now = performance.now()
@@ -197,8 +198,8 @@ function logReport(report: Exclude<VisionReport, VisionResult>, log: Log): void 
       { name: report.model.name, version: report.model.version, loadMs: Math.round(report.loadMs) },
       'model loaded',
     )
-  else if (report.type === 'camera' && report.state === 'failed')
-    log.warn({ reason: report.reason }, 'camera failed, trying again')
+  else if (report.type === 'camera' && report.reason !== null)
+    log.warn({ state: report.state, reason: report.reason, advice: report.advice }, 'camera trouble, trying again')
   else if (report.type === 'camera') log.info({ state: report.state }, 'camera')
 }
 

@@ -23,7 +23,10 @@ export function configDocs(): string {
   const tables = sections.map(({ path, description }) => {
     const rows = describeKeys()
       .filter((key) => key.parent === path && !key.isSection)
-      .map((key) => `| \`${key.name}\` | ${key.allowed} | ${defaultOf(key)} | ${key.description} |`)
+      .map(
+        (key) =>
+          `| \`${key.name}\` | ${key.allowed} | ${defaultOf(key)} | ${key.only.length === 0 ? '' : `(${key.only.join(', ')}) `}${key.description} |`,
+      )
     return [
       path === '' ? '## Top level' : `## \`${path}\``,
       '',

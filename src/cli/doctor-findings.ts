@@ -1,3 +1,4 @@
+import type { SourceOptions } from '../core/source-options.ts'
 import type { BrokerProbe } from '../mqtt/probe.ts'
 import type { CameraNeed } from '../system/camera-diagnosis.ts'
 import { type Finding, ok, problem, warning } from '../system/finding.ts'
@@ -6,10 +7,20 @@ import type { TrialReport } from '../vision/trial.ts'
 /** Judges what doctor tried, as diagnosis.ts judges what it read; pure. */
 
 /** What a frame source works through. `isFile`: its path is a file, not a folder. */
-export function needOf(source: string, isFile: boolean): CameraNeed {
-  if (source === 'replay') return { source, programs: isFile ? ['ffmpeg'] : [], devices: [] }
-  if (source === 'usb' || source === 'v4l2') return { source, programs: ['ffmpeg'], devices: ['video'] }
-  return { source, programs: ['camera'], devices: ['video', 'media', 'dma_heap'] }
+export function needOf(source: SourceOptions['source'], isFile: boolean): CameraNeed {
+  switch (source) {
+    case 'libcamera':
+      return { source, programs: ['camera'], devices: ['video', 'media', 'dma_heap'] }
+    case 'v4l2':
+      return { source, programs: ['ffmpeg'], devices: ['video'] }
+    case 'url':
+    case 'file':
+      return { source, programs: ['ffmpeg'], devices: [] }
+    case 'replay':
+      return { source, programs: isFile ? ['ffmpeg'] : [], devices: [] }
+    case 'synthetic':
+      return { source, programs: [], devices: [] }
+  }
 }
 
 export function diagnoseModel(dir: string, ortVersion: string, report: TrialReport): Finding {

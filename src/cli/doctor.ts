@@ -25,7 +25,10 @@ export async function doctor({ config: path, json = false }: DoctorOptions, sign
   const { config, finding } = await findConfig(path)
   // Before the trial, which takes memory and warms the CPU.
   const [facts, board] = await Promise.all([readFacts(), readBoard()])
-  const need = config === undefined ? null : needOf(config.camera.source, await isFile(config.camera.path))
+  const need =
+    config === undefined
+      ? null
+      : needOf(config.camera.source, 'path' in config.camera && (await isFile(config.camera.path)))
   const [model, broker] = await Promise.all([checkModel(config, signal), checkBroker(config)])
   const findings = [finding, ...diagnose({ facts, board, arch: process.arch, nowMs: Date.now(), need }), model, broker]
   process.stdout.write(json ? `${JSON.stringify(findings)}\n` : describeFindings(findings))

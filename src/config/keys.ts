@@ -9,6 +9,8 @@ export type KeyDescription = {
   readonly parent: string
   /** `fps` */
   readonly name: string
+  /** The choices of the section's deciding key that have this key; empty where it is always there. */
+  readonly only: readonly string[]
   readonly allowed: string
   readonly fallback: unknown
   readonly isRequired: boolean
@@ -22,15 +24,24 @@ export function describeKeys(): KeyDescription[] {
 }
 
 function* walk(section: v.GenericSchema, parent: string): Generator<KeyDescription> {
-  for (const [name, schema] of Object.entries(entriesOf(section))) {
+  for (const { name, schema, only } of entriesOf(section)) {
     const path = parent === '' ? name : `${parent}.${name}`
-    const isSection = Object.keys(entriesOf(schema)).length > 0
-    const isOptional = partsOf(schema).some((part) => part.type === 'optional')
-    const fallback = partsOf(schema)
-      .map((part) => part['default'])
-      .find((value) => value !== undefined)
+    const parts = partsOf(schema)
+    const isOptional = parts.some((part) => part.type === 'optional')
+    const fallback = parts.map((part) => part['default']).find((value) => value !== undefined)
+    const isSection = entriesOf(schema).length > 0
     const description = v.getDescription(schema) ?? ''
-    yield { path, parent, name, allowed: allowedBy(schema), fallback, isRequired: !isOptional, isSection, description }
+    yield {
+      path,
+      parent,
+      name,
+      only,
+      allowed: allowedBy(schema),
+      fallback,
+      isRequired: !isOptional,
+      isSection,
+      description,
+    }
     yield* walk(schema, path)
   }
 }
@@ -55,14 +66,56 @@ function isPart(value: unknown): value is Part {
   return typeof value === 'object' && value !== null && 'kind' in value && 'type' in value
 }
 
-function entriesOf(schema: unknown): { [key: string]: v.GenericSchema } {
-  const object = partsOf(schema).find((part) => part.type === 'strict_object')
+type Entry = { readonly name: string; readonly schema: v.GenericSchema; readonly only: readonly string[] }
+
+/**
+ * The keys of a section. Where one key decides over the others (`camera.source`), the keys of every choice, each with the
+ * choices that have it; the deciding key itself takes any of them.
+ */
+function entriesOf(schema: unknown): Entry[] {
+  const parts = partsOf(schema)
   // The walk is over valibot's own tree, which types its entries no further than this.
-  return (object?.['entries'] ?? {}) as { [key: string]: v.GenericSchema }
+  const object = parts.find((part) => part.type === 'strict_object') as ObjectPart | undefined
+  if (object !== undefined)
+    return Object.entries(object.entries).map(([name, entry]) => ({ name, schema: entry, only: [] }))
+  const variant = parts.find((part) => part.type === 'variant') as VariantPart | undefined
+  if (variant === undefined) return []
+  const choices = variant.options.map((option) =>
+    String(
+      partsOf(option.entries[variant.key])
+        .map((part) => part['literal'])
+        .find((literal) => literal !== undefined),
+    ),
+  )
+  const entries = variant.options.flatMap((option, i) =>
+    Object.entries(option.entries).map(([name, entry]) => ({ name, schema: entry, choice: choices[i] ?? '' })),
+  )
+  const alike = Map.groupBy(entries, ({ name, schema: entry }) =>
+    name === variant.key ? name : `${name} ${v.getDescription(entry)}`,
+  )
+  return [...alike.values()].map((group) => {
+    const [{ name, schema: entry } = { name: '', schema: v.never() }] = group
+    if (name === variant.key)
+      return {
+        name,
+        schema: v.pipe(
+          v.picklist(choices),
+          v.description('Which kind of camera; it decides which of the other keys there are.'),
+        ),
+        only: [],
+      }
+    return { name, schema: entry, only: group.length === choices.length ? [] : group.map(({ choice }) => choice) }
+  })
+}
+
+type ObjectPart = { readonly entries: Record<string, v.GenericSchema> }
+type VariantPart = {
+  readonly key: string
+  readonly options: readonly { readonly entries: Record<string, v.GenericSchema> }[]
 }
 
 function allowedBy(schema: unknown): string {
-  const words = partsOf(schema).flatMap((part) => {
+  const all = partsOf(schema).flatMap((part) => {
     const { type, requirement, message, options } = part
     if (typeof message === 'string') return [message]
     if (type === 'picklist' && Array.isArray(options)) return [options.map((option) => `\`${option}\``).join(', ')]
@@ -70,9 +123,11 @@ function allowedBy(schema: unknown): string {
     if (type === 'max_value') return [`at most ${requirement}`]
     if (type === 'integer') return ['whole']
     if (type === 'number') return ['a number']
+    if (type === 'boolean') return ['`true` or `false`']
     if (type === 'string') return ['text']
     return []
   })
+  const words = [...new Set(all)]
   return words.some((word) => word !== 'text')
     ? words.filter((word) => word !== 'text').join(', ')
     : words.slice(0, 1).join('')

@@ -46,7 +46,7 @@ export function parseConfig(text: string, name: string): Config {
   const result = v.safeParse(configSchema, document.toJS() ?? {})
   if (result.success) return result.output
   throw refuse(
-    schemaIssues(result.issues, guide).map((issue) => ({
+    schemaIssues(result.issues, guideFor(document)).map((issue) => ({
       offset: keyOffset(document, issue.path),
       text: formatSchemaIssue(issue),
     })),
@@ -63,12 +63,18 @@ function listInOrder(mistakes: readonly Mistake[], name: string, lines: LineCoun
     .join('\n')
 }
 
-const guide: SchemaGuide = {
-  keysIn: (section) =>
-    describeKeys()
-      .filter((key) => key.parent === section.join('.'))
-      .map((key) => key.name),
-  allowedAt: (path) => describeKeys().find((key) => key.path === path.join('.'))?.allowed ?? '',
+/** Where `source` decides which keys a section has, only those of the source at hand are named. */
+function guideFor(document: Document): SchemaGuide {
+  const keysOf = (section: readonly (string | number)[]) => {
+    const source = String(document.getIn([...section, 'source']))
+    return describeKeys().filter(
+      ({ parent, only }) => parent === section.join('.') && (only.length === 0 || only.includes(source)),
+    )
+  }
+  return {
+    keysIn: (section) => keysOf(section).map((key) => key.name),
+    allowedAt: (path) => keysOf(path.slice(0, -1)).find((key) => key.path === path.join('.'))?.allowed ?? '',
+  }
 }
 
 type Document = ReturnType<typeof parseDocument>
@@ -92,10 +98,16 @@ function keyOffset(document: Document, path: readonly (string | number)[]): numb
 /** Paths in a file are relative to it, wherever the daemon is started. */
 function absolutePaths(config: Config, folder: string): Config {
   const { camera, model, mqtt } = config
+  const absolute = <Key extends string>(section: { readonly [K in Key]?: string | undefined }, key: Key) =>
+    section[key] === undefined ? {} : { [key]: resolve(folder, section[key]) }
   return {
     ...config,
-    camera: { ...camera, path: resolve(folder, camera.path) },
-    model: model.path === undefined ? model : { ...model, path: resolve(folder, model.path) },
-    mqtt: mqtt.password_file === undefined ? mqtt : { ...mqtt, password_file: resolve(folder, mqtt.password_file) },
+    camera: {
+      ...camera,
+      ...('path' in camera ? absolute(camera, 'path') : {}),
+      ...('url' in camera ? absolute(camera, 'password_file') : {}),
+    },
+    model: { ...model, ...absolute(model, 'path') },
+    mqtt: { ...mqtt, ...absolute(mqtt, 'password_file') },
   }
 }

@@ -89,7 +89,12 @@ export const configSchema = v.strictObject({
     v.optional(v.pipe(v.string(), v.minLength(1), v.maxLength(100))),
     v.description('Name of this device for people. Left out: its id.'),
   ),
-  camera: v.pipe(sourceOptionsSchema, v.description('Where frames come from.')),
+  camera: v.pipe(
+    sourceOptionsSchema,
+    v.description(
+      'Where frames come from: `libcamera` (a Raspberry Pi camera), `v4l2` (a USB camera), `url` (a network camera), `file` (a video), `replay` (pictures) or `synthetic` (a moving pattern).',
+    ),
+  ),
   model: v.pipe(v.optional(modelSchema, {}), v.description('The network.')),
   inference: v.pipe(v.optional(inferenceSchema, {}), v.description('How the network is run.')),
   mqtt: v.pipe(v.optional(mqttSchema, {}), v.description('Where results go.')),

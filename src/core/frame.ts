@@ -15,6 +15,8 @@ export type Frame = {
   readonly capturedAtMs: number
   readonly geometry: FrameGeometry
   readonly data: Uint8Array<ArrayBuffer>
+  /** It may be torn or old: counted, but not for the model. */
+  readonly isStale: boolean
 }
 
 /** Bytes of a whole frame: the Y plane and two quarter-size planes. */

@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { cameraStateSchema } from './camera-state.ts'
 import { sourceOptionsSchema } from './source-options.ts'
 
 /** What crosses between the control process and the vision process: small messages, never a frame. */
@@ -30,7 +31,7 @@ const countersSchema = v.strictObject({
   inferred: count,
   /** Overtaken by a newer frame while the model was busy. */
   dropped: count,
-  /** Left out on purpose (rate limit). */
+  /** Left out on purpose: beyond the rate limit, or possibly torn. */
   skipped: count,
   /** With the model, or next in line. */
   pending: count,
@@ -67,8 +68,11 @@ export const visionReportSchema = v.variant('type', [
   v.strictObject({ type: v.literal('ready'), model: modelSchema, loadMs: ms }),
   v.strictObject({
     type: v.literal('camera'),
-    state: v.picklist(['starting', 'online', 'failed']),
+    state: cameraStateSchema,
+    /** Why, in words; null while all is well. */
     reason: v.nullable(v.string()),
+    /** What a person can do about it. */
+    advice: v.nullable(v.string()),
   }),
   v.strictObject({
     type: v.literal('result'),

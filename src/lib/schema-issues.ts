@@ -32,6 +32,9 @@ export function schemaIssues(issues: readonly Issue[], guide: SchemaGuide = noGu
     if (issue.type === 'strict_object' && issue.received === 'undefined') {
       return { path, kind: 'missing', found: 'nothing', allowed: guide.allowedAt(path) }
     }
+    if (issue.type === 'variant' && issue.received === 'undefined') {
+      return { path, kind: 'missing', found: 'nothing', allowed: allowedValues(issue) }
+    }
     const found = shorten(issue.input)
     return {
       path,

@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { cameraStateSchema } from '../core/camera-state.ts'
 
 /** What goes over MQTT, version 1. Consumers ignore fields they don't know; `v` changes only when one of these breaks. */
 
@@ -38,9 +39,11 @@ export const stateSchema = v.strictObject({
   /** A sentence for people; null while all is well. */
   reason: v.nullable(text),
   camera: v.strictObject({
-    state: v.picklist(['starting', 'online', 'failed', 'unknown']),
+    state: v.union([cameraStateSchema, v.literal('unknown')]),
     source: text,
     reason: v.nullable(text),
+    /** What a person can do about it. */
+    advice: v.nullable(text),
   }),
   model: v.nullable(model),
   threshold: v.nullable(unit),

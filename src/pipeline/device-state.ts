@@ -1,3 +1,4 @@
+import type { CameraState } from '../core/camera-state.ts'
 import type { VisionModel, VisionReport } from '../core/vision-protocol.ts'
 
 /** How the device is doing, in the words of the `state` topic. */
@@ -6,12 +7,16 @@ export type Condition = {
   readonly reason: string | null
 }
 
-type Camera = { readonly state: 'starting' | 'online' | 'failed' | 'unknown'; readonly reason: string | null }
+type Camera = {
+  readonly state: CameraState | 'unknown'
+  readonly reason: string | null
+  readonly advice: string | null
+}
 type Down = { readonly reason: string; readonly isModelInvalid: boolean }
 
 /** Follows what the vision process reports and what becomes of it. */
 export class DeviceState {
-  camera: Camera = { state: 'unknown', reason: null }
+  camera: Camera = { state: 'unknown', reason: null, advice: null }
   model: VisionModel | undefined
   #isReady = false
   #down: Down | undefined
@@ -20,9 +25,9 @@ export class DeviceState {
   noteReport(report: VisionReport): boolean {
     if (report.type === 'camera') {
       const { state, reason } = this.camera
-      const isRetry = state === 'failed' && report.state === 'starting'
+      const isRetry = isTrouble(state) && report.state === 'starting'
       if (isRetry || (state === report.state && reason === report.reason)) return false
-      this.camera = { state: report.state, reason: report.reason }
+      this.camera = { state: report.state, reason: report.reason, advice: report.advice }
     }
     if (report.type === 'ready') {
       this.model = report.model
@@ -35,16 +40,19 @@ export class DeviceState {
   noteDown(down: Down): void {
     this.#down = down
     this.#isReady = false
-    this.camera = { state: 'unknown', reason: null }
+    this.camera = { state: 'unknown', reason: null, advice: null }
   }
 
   get condition(): Condition {
     if (this.#down?.isModelInvalid)
       return { status: 'error', reason: `model: ${this.#down.reason}; tried again when its files change` }
     if (this.#down !== undefined) return { status: 'degraded', reason: `${this.#down.reason}; starting it again` }
-    if (this.camera.state === 'failed')
-      return { status: 'degraded', reason: `camera: ${this.camera.reason}; trying again` }
+    if (isTrouble(this.camera.state)) return { status: 'degraded', reason: `${this.camera.reason}; trying again` }
     if (!this.#isReady || this.camera.state !== 'online') return { status: 'starting', reason: null }
     return { status: 'running', reason: null }
   }
+}
+
+function isTrouble(state: Camera['state']): boolean {
+  return state !== 'online' && state !== 'starting' && state !== 'unknown'
 }

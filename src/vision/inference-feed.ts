@@ -91,11 +91,11 @@ export class InferenceFeed {
     }
   }
 
-  /** Takes a frame and its buffer; false when the rate limit skips it. */
+  /** Takes a frame and its buffer; false when it is skipped, by the rate limit or as stale. */
   offer(frame: Frame): boolean {
     const readyMs = performance.now()
     const id = this.#captured++
-    if (readyMs < this.#nextDueMs) {
+    if (frame.isStale || readyMs < this.#nextDueMs) {
       this.#skipped++
       this.#giveBack(frame.data)
       return false

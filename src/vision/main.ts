@@ -1,18 +1,17 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { dirname } from 'node:path'
 import * as v from 'valibot'
 import { describeError, SightdError } from '../core/errors.ts'
-import { frameBytes, paddedGeometry } from '../core/frame.ts'
-import type { SourceOptions } from '../core/source-options.ts'
+import { type Frame, frameBytes, paddedGeometry } from '../core/frame.ts'
 import {
   type FrameCounters,
   type VisionReport,
   type VisionStart,
   visionCommandSchema,
 } from '../core/vision-protocol.ts'
-import { backoffDelays } from '../lib/backoff.ts'
 import { BufferPool } from '../lib/buffer-pool.ts'
+import { type CameraNews, watchCamera } from './camera.ts'
 import { InferenceFeed } from './inference-feed.ts'
-import { openSource } from './source.ts'
+import { endLeftovers } from './leftovers.ts'
 
 /**
  * The vision process: this thread drains the source, the inference thread runs the model. It is told what to do by the
@@ -22,13 +21,14 @@ import { openSource } from './source.ts'
 /** One buffer being filled, one waiting, one with the model. */
 const buffersInCirculation = 3
 
+/** Rows on a Pi 5 are padded to this (libpisp); no board pads further. */
+const widestPadding = 128
+
 /** While frames are skipped, that fact is reported this often. */
 const skipReportMs = 1000
 
 /** Results that the control process has not taken yet; beyond them results are left out, which `inferred` still shows. */
 const maxUnsent = 100
-
-const sourceBackoff = { firstMs: 500, lastMs: 30_000 }
 
 const stop = new AbortController()
 const started = Promise.withResolvers<VisionStart>()
@@ -53,8 +53,14 @@ async function watch(
   { source, maxFps, modelDir, threads, threshold }: VisionStart,
   signal: AbortSignal,
 ): Promise<FrameCounters> {
+  await endLeftovers(dirname(process.cwd())).catch((error: unknown) => {
+    report({ type: 'camera', state: 'wedged', reason: describeError(error), advice: null })
+  })
   const failed = new AbortController()
-  const pool = new BufferPool(buffersInCirculation, frameBytes(paddedGeometry(source.width, source.height)))
+  const pool = new BufferPool(
+    buffersInCirculation,
+    frameBytes(paddedGeometry(source.width, source.height, widestPadding)),
+  )
   const inference = new InferenceFeed({
     options: { modelDir, threads, threshold },
     pool,
@@ -65,40 +71,18 @@ async function watch(
   })
   inference.ended.catch((error: unknown) => failed.abort(error))
   inference.ready.then((ready) => report({ type: 'ready', ...ready })).catch(() => {})
-  await drain(source, pool, inference, AbortSignal.any([signal, failed.signal]))
+  let skipReportDueMs = 0
+  const onFrame = (frame: Frame) => {
+    // A model that hangs must not hide behind frames that are skipped meanwhile.
+    if (inference.offer(frame) || inference.counters.pending > 0 || performance.now() < skipReportDueMs) return
+    skipReportDueMs = performance.now() + skipReportMs
+    report({ type: 'skipping', counters: inference.counters })
+  }
+  const onNews = (news: CameraNews) => report({ type: 'camera', ...news })
+  await watchCamera({ source, pool, onFrame, onNews }, AbortSignal.any([signal, failed.signal]))
   failed.signal.throwIfAborted()
   await inference.close()
   return inference.counters
-}
-
-/** Reads the source until `signal` aborts; a source that fails is reported and tried again, for ever. */
-async function drain(
-  options: SourceOptions,
-  pool: BufferPool,
-  inference: InferenceFeed,
-  signal: AbortSignal,
-): Promise<void> {
-  let delays = backoffDelays(sourceBackoff)
-  let skipReportDueMs = 0
-  while (!signal.aborted) {
-    report({ type: 'camera', state: 'starting', reason: null })
-    let isOnline = false
-    try {
-      const source = await openSource(options)
-      for await (const frame of source.frames(pool, signal)) {
-        if (!isOnline) report({ type: 'camera', state: 'online', reason: null })
-        isOnline = true
-        // A model that hangs must not hide behind frames that are skipped meanwhile.
-        if (inference.offer(frame) || inference.counters.pending > 0 || performance.now() < skipReportDueMs) continue
-        skipReportDueMs = performance.now() + skipReportMs
-        report({ type: 'skipping', counters: inference.counters })
-      }
-    } catch (error) {
-      report({ type: 'camera', state: 'failed', reason: describeError(error) })
-      if (isOnline) delays = backoffDelays(sourceBackoff)
-      await delay(delays.next().value, undefined, { signal }).catch(() => {})
-    }
-  }
 }
 
 /** `onSent` is called when the report is on its way, or when there is nobody left to send it to. */

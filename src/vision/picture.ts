@@ -1,6 +1,7 @@
 import { SightdError } from '../core/errors.ts'
-import type { FrameGeometry } from '../core/frame.ts'
+import type { Frame, FrameGeometry } from '../core/frame.ts'
 import { frameBytes, planeOffsets } from '../core/frame.ts'
+import { createPreprocessor } from './preprocess.ts'
 
 /** Tight rows of 3 bytes per pixel: R, G, B. */
 export type RgbPicture = { readonly width: number; readonly height: number; readonly rgb: Uint8Array }
@@ -87,6 +88,20 @@ export function toI420({ width: rgbWidth, rgb }: RgbPicture, geometry: FrameGeom
     }
   }
   return new Uint8Array(frame.buffer)
+}
+
+/** A frame as a picture of the same size. */
+export function toRgb({ data, geometry }: Pick<Frame, 'data' | 'geometry'>): RgbPicture {
+  const { width, height } = geometry
+  const rgb = new Uint8Array(width * height * 3)
+  const input = {
+    name: 'picture',
+    shape: [1, height, width, 3] as [1, number, number, 3],
+    type: 'uint8',
+    layout: 'NHWC',
+  } as const
+  createPreprocessor(geometry, { ...input, colour: 'RGB', resize: 'stretch' }).write(data, rgb)
+  return { width, height, rgb }
 }
 
 const quad = [

@@ -1,11 +1,12 @@
 import { readdir, stat } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { describeError, SightdError } from '../core/errors.ts'
+import { CameraError } from '../core/camera-state.ts'
+import { describeError } from '../core/errors.ts'
 import { type Frame, type FrameGeometry, paddedGeometry } from '../core/frame.ts'
-import type { SourceOptions } from '../core/source-options.ts'
+import type { FrameRate } from '../core/source-options.ts'
 import type { BufferPool } from '../lib/buffer-pool.ts'
-import { decodeVideo } from './ffmpeg.ts'
+import { openFfmpeg } from './ffmpeg-source.ts'
 import { type Still, zoomInto } from './pan-zoom.ts'
 import { pictureEndings, pictureGeometry, readPicture, toI420 } from './picture.ts'
 import type { FrameSource } from './source.ts'
@@ -14,13 +15,19 @@ import type { FrameSource } from './source.ts'
 const holdS = 2
 
 /** Plays a folder of pictures, or a video through ffmpeg, over and over, as a camera would deliver it. */
-export async function openReplay({ path, width, height, fps }: SourceOptions): Promise<FrameSource> {
+export async function openReplay({
+  path,
+  width,
+  height,
+  fps,
+}: FrameRate & { readonly path: string }): Promise<FrameSource> {
   const target = await stat(path).catch((error: unknown) => {
-    throw new SightdError('source_failed', `camera.path: ${path} can't be opened`, { cause: error })
+    throw new CameraError('absent', `camera.path: ${path} can't be opened`, 'check the path', { cause: error })
   })
-  if (!target.isDirectory()) return decodeVideo({ path, width, height, fps })
+  if (!target.isDirectory()) return openFfmpeg({ source: 'file', path, width, height, fps })
   const names = (await readdir(path)).filter((name) => isPicture(name)).sort()
-  if (names.length === 0) throw new SightdError('source_failed', `camera.path: no JPEG or PNG picture in ${path}`)
+  if (names.length === 0)
+    throw new CameraError('absent', `camera.path: no JPEG or PNG picture in ${path}`, 'put some there')
   const files = names.map((name) => join(path, name))
   const geometry = paddedGeometry(width, height)
   return { geometry, frames: (pool, signal) => playStills({ files, geometry, fps, pool, signal }) }
@@ -48,7 +55,7 @@ async function* playStills({ files, geometry, fps, pool, signal }: Play): AsyncG
       if (!(await waitUntil(dueMs, signal))) return
       const data = pool.take()
       zoomInto(still, step / framesPerStill, data, geometry)
-      yield { capturedAtMs: Date.now(), geometry, data }
+      yield { capturedAtMs: Date.now(), geometry, data, isStale: false }
     }
   }
 }
@@ -70,10 +77,7 @@ async function nextStill(
       problems.push(describeError(error))
     }
   }
-  throw new SightdError(
-    'source_failed',
-    `camera.path: none of the pictures can be read: ${problems.slice(0, 3).join('; ')}`,
-  )
+  throw new CameraError('failed', `camera.path: none of the pictures can be read: ${problems.slice(0, 3).join('; ')}`)
 }
 
 async function waitUntil(dueMs: number, signal: AbortSignal): Promise<boolean> {

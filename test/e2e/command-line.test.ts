@@ -26,11 +26,11 @@ describe('sightd', () => {
 
   test('a wrong configuration ends with 78 and lists every mistake with its line', async () => {
     const path = join(await tempFolder(), 'config.yaml')
-    await writeFile(path, 'camera:\n  path: /x\n  widht: 640\nmqtt:\n  result_rate: fast\n')
+    await writeFile(path, 'camera:\n  source: replay\n  path: /x\n  widht: 640\nmqtt:\n  result_rate: fast\n')
     const { code, stderr } = await runSightd(['run', '--config', path])
     expect(code).toBe(78)
-    expect(stderr).toContain(`${path}:3: camera.widht: unknown key (did you mean width?)`)
-    expect(stderr).toContain(`${path}:5: mqtt.result_rate: found "fast", has to be number`)
+    expect(stderr).toContain(`${path}:4: camera.widht: unknown key (did you mean width?)`)
+    expect(stderr).toContain(`${path}:6: mqtt.result_rate: found "fast", has to be number`)
   })
 
   test('a configuration that is not there ends with 78 and says how to begin', async () => {
@@ -44,7 +44,7 @@ describe('sightd', () => {
     await writeFile(join(folder, 'password'), 'secret\n', { mode: 0o644 })
     await writeFile(
       join(folder, 'config.yaml'),
-      `camera: { path: ${folder} }\nmqtt: { username: me, password_file: password }\n`,
+      `camera: { source: replay, path: ${folder} }\nmqtt: { username: me, password_file: password }\n`,
     )
     const { code, stderr } = await runSightd(['run', '--config', join(folder, 'config.yaml')])
     expect(code).toBe(78)
@@ -59,10 +59,10 @@ describe('sightd', () => {
     await writeFile(join(model, 'model.onnx'), 'torn')
     await writeFile(
       join(folder, 'config.yaml'),
-      `camera: { path: photos }\nmodel: { path: ${model} }\nmqtt: { url: 'mqtt://127.0.0.1:${await freePort()}' }\n`,
+      `camera: { source: replay, path: photos }\nmodel: { path: ${model} }\nmqtt: { url: 'mqtt://127.0.0.1:${await freePort()}' }\n`,
     )
     const sightd = new RunningSightd(['run', '--config', join(folder, 'config.yaml')])
-    const camera = await sightd.line(({ msg }) => msg.startsWith('camera failed'))
+    const camera = await sightd.line(({ msg }) => msg.startsWith('camera trouble'))
     expect(camera['reason']).toBe(`camera.path: no JPEG or PNG picture in ${join(folder, 'photos')}`)
     const vision = await sightd.line(({ msg }) => msg.startsWith('vision process is down'))
     expect(vision['reason']).toMatch(/model\.onnx: 4 bytes, the manifest says \d+ \(truncated\?\)/)

@@ -1,74 +1,12 @@
 import { cp, rm, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { describe, expect, onTestFinished, test } from 'vitest'
-import type { VisionReport, VisionStart } from '../../src/core/vision-protocol.ts'
+import { describe, expect, test } from 'vitest'
 import { bundledModel } from '../../src/daemon.ts'
-import { type Ending, VisionSupervisor } from '../../src/pipeline/supervisor.ts'
 import { copyOfBundledModel } from '../support/models.ts'
 import { endlessModel } from '../support/onnx.ts'
 import { isRunning } from '../support/processes.ts'
 import { tempFolder } from '../support/temp-folder.ts'
-
-const demo = fileURLToPath(new URL('../../deploy/demo', import.meta.url))
-
-/** A supervisor with a real vision process, and every event it gives, in order. */
-async function supervise(changes: Partial<VisionStart> = {}, { minHangMs = 10_000, maxMemoryMb = 512 } = {}) {
-  const events: (VisionReport | { type: 'down'; down: Ending })[] = []
-  const waiting = new Set<() => void>()
-  const note = (event: (typeof events)[number]) => {
-    events.push(event)
-    for (const wake of [...waiting]) wake()
-  }
-  const supervisor = new VisionSupervisor({
-    entry: new URL('../../src/vision/main.ts', import.meta.url),
-    workDir: await tempFolder(),
-    maxMemoryMb,
-    minHangMs,
-    start: {
-      type: 'start',
-      modelDir: bundledModel,
-      threads: 1,
-      threshold: null,
-      maxFps: null,
-      source: { source: 'replay', path: demo, width: 320, height: 240, fps: 30 },
-      ...changes,
-    },
-    onReport: note,
-    onDown: (down) => note({ type: 'down', down }),
-  })
-  const stop = new AbortController()
-  const ended = supervisor.run(stop.signal)
-  onTestFinished(async () => {
-    stop.abort()
-    await ended
-  })
-  /** The first event of that type from `from` on. */
-  const next = async <T extends (typeof events)[number]['type']>(type: T, from = 0) => {
-    for (;;) {
-      const found = events
-        .slice(from)
-        .find((event): event is Extract<(typeof events)[number], { type: T }> => event.type === type)
-      if (found !== undefined) return found
-      await new Promise<void>((resolve) => {
-        const wake = () => {
-          waiting.delete(wake)
-          resolve()
-        }
-        waiting.add(wake)
-      })
-    }
-  }
-  const stopAndWait = async () => {
-    stop.abort()
-    await ended
-  }
-  return { supervisor, events, next, stopAndWait }
-}
-
-function expectExact({ counters }: VisionSupervisor): void {
-  expect(counters.captured).toBe(counters.inferred + counters.dropped + counters.skipped + counters.pending)
-}
+import { demoPhotos, expectExact, supervise } from '../support/vision.ts'
 
 describe('VisionSupervisor', () => {
   test('every frame is accounted for, over kills and a stop', async () => {
@@ -138,10 +76,10 @@ describe('VisionSupervisor', () => {
     const { events, next } = await supervise({
       source: { source: 'replay', path: folder, width: 320, height: 240, fps: 30 },
     })
-    const isFailure = (event: (typeof events)[number]) => event.type === 'camera' && event.state === 'failed'
+    const isFailure = (event: (typeof events)[number]) => event.type === 'camera' && event.state === 'absent'
     await expect.poll(() => events.some(isFailure), { timeout: 5000 }).toBe(true)
     expect(events.find(isFailure)).toMatchObject({ reason: expect.stringContaining(`${folder} can't be opened`) })
-    await cp(demo, folder, { recursive: true })
+    await cp(demoPhotos, folder, { recursive: true })
     await next('result')
     await rm(folder, { recursive: true })
   })

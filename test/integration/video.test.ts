@@ -3,9 +3,10 @@ import { mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { frameBytes, planeOffsets } from '../../src/core/frame.ts'
 import { BufferPool } from '../../src/lib/buffer-pool.ts'
+import { toRgb } from '../../src/vision/picture.ts'
 import { openSource } from '../../src/vision/source.ts'
 import { findProgram } from '../support/mosquitto.ts'
 import { listProcesses } from '../support/processes.ts'
@@ -13,6 +14,11 @@ import { tempFolder } from '../support/temp-folder.ts'
 
 const demo = fileURLToPath(new URL('../../deploy/demo', import.meta.url))
 const options = { source: 'replay', width: 64, height: 48, fps: 25 } as const
+
+// ffmpeg's pid is left in the working folder.
+const home = process.cwd()
+beforeEach(async () => process.chdir(await tempFolder()))
+afterEach(() => process.chdir(home))
 
 describe('replay of a video', () => {
   test.skipIf(findProgram('ffmpeg') === undefined)(
@@ -52,9 +58,7 @@ describe('replay of a video', () => {
       await writeFile(path, 'no video')
       const source = await openSource({ ...options, path })
       const frames = source.frames(new BufferPool(1, frameBytes(source.geometry)), AbortSignal.timeout(20_000))
-      await expect(frames[Symbol.asyncIterator]().next()).rejects.toThrow(
-        /ffmpeg stopped on .*no\.mp4: .*Invalid data/s,
-      )
+      await expect(frames[Symbol.asyncIterator]().next()).rejects.toThrow(/no\.mp4: .*Invalid data/s)
     },
   )
 
@@ -68,6 +72,47 @@ describe('replay of a video', () => {
     })
     const source = await openSource({ ...options, path: join(demo, 'README.md') })
     const frames = source.frames(new BufferPool(1, frameBytes(source.geometry)), AbortSignal.timeout(20_000))
-    await expect(frames[Symbol.asyncIterator]().next()).rejects.toThrow('needs ffmpeg, which is not installed')
+    await expect(frames[Symbol.asyncIterator]().next()).rejects.toThrow('ffmpeg is needed for it and is not installed')
   })
+
+  test.skipIf(findProgram('ffmpeg') === undefined)(
+    'colours of a video-range file are converted: a chart lands within 2 levels (skipped where ffmpeg is not installed)',
+    async () => {
+      const folder = await tempFolder()
+      const chart = [0xff0000, 0x00ff00, 0x0000ff, 0xffffff, 0x000000, 0x808080, 0xc08040, 0x2060a0]
+      const inputs = chart.flatMap((colour) => [
+        '-f',
+        'lavfi',
+        '-i',
+        `color=0x${colour.toString(16).padStart(6, '0')}:s=16x16:r=25:d=0.2,format=rgb24`,
+      ])
+      const stack = `${chart.map((_, i) => `[${i}]`).join('')}hstack=${chart.length},scale=out_color_matrix=bt601:out_range=tv,format=yuv420p`
+      const path = join(folder, 'chart.mkv')
+      const tags = ['-colorspace', 'smpte170m', '-color_range', 'tv']
+      await promisify(execFile)('ffmpeg', [
+        '-v',
+        'error',
+        ...inputs,
+        '-filter_complex',
+        stack,
+        '-c:v',
+        'ffv1',
+        ...tags,
+        path,
+      ])
+      const source = await openSource({ source: 'file', width: 128, height: 48, fps: 25, path })
+      const pool = new BufferPool(1, frameBytes(source.geometry))
+      for await (const frame of source.frames(pool, AbortSignal.timeout(20_000))) {
+        const { rgb } = toRgb(frame)
+        for (const [i, colour] of chart.entries()) {
+          const at = (24 * 128 + i * 16 + 8) * 3
+          const found = [...rgb.subarray(at, at + 3)]
+          const expected = [colour >> 16, (colour >> 8) & 255, colour & 255]
+          const distance = Math.max(...expected.map((level, channel) => Math.abs((found[channel] ?? 0) - level)))
+          expect(distance, `${colour.toString(16)} became ${found}`).toBeLessThanOrEqual(2)
+        }
+        break
+      }
+    },
+  )
 })

@@ -99,7 +99,7 @@ describe('needOf', () => {
   test('a folder of pictures needs nothing, a video ffmpeg, a camera its devices', () => {
     expect(needOf('replay', false)).toMatchObject({ programs: [], devices: [] })
     expect(needOf('replay', true)).toMatchObject({ programs: ['ffmpeg'], devices: [] })
-    expect(needOf('usb', false)).toMatchObject({ programs: ['ffmpeg'], devices: ['video'] })
+    expect(needOf('v4l2', false)).toMatchObject({ programs: ['ffmpeg'], devices: ['video'] })
     expect(needOf('libcamera', false)).toMatchObject({ programs: ['camera'], devices: ['video', 'media', 'dma_heap'] })
   })
 })

@@ -11,5 +11,5 @@ test('docs/configuration.md is what `npm run docs` makes of the schema', () => {
 
 test('the smallest file that works, as docs/configuration.md shows it, works', () => {
   const example = /```yaml\n([^`]+)```/.exec(page)?.[1] ?? ''
-  expect(parseConfig(example, 'example').camera.path).toBe('/srv/photos')
+  expect(parseConfig(example, 'example').camera).toMatchObject({ source: 'replay', path: '/srv/photos' })
 })

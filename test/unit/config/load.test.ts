@@ -19,7 +19,7 @@ function messagesFor(text: string): string[] {
   throw new Error('the text was accepted')
 }
 
-const camera = 'camera:\n  path: photos\n'
+const camera = 'camera:\n  source: replay\n  path: photos\n'
 
 describe('parseConfig', () => {
   test('fills in what is left out', () => {
@@ -33,35 +33,44 @@ describe('parseConfig', () => {
   })
 
   test.each([
-    ['an unknown key, and the nearest name', `${camera}  fsp: 3\n`, /^c\.yaml:3: camera\.fsp: .*did you mean fps\?/],
-    ['an unknown section', `${camera}mqt:\n  url: x\n`, /^c\.yaml:3: mqt: unknown key \(did you mean mqtt\?\)/],
-    ['what is known where a key is not', `${camera}  umbrella: 3\n`, /known here: source, path, width, height, fps$/],
+    ['an unknown key, and the nearest name', `${camera}  fsp: 3\n`, /^c\.yaml:4: camera\.fsp: .*did you mean fps\?/],
+    ['an unknown section', `${camera}mqt:\n  url: x\n`, /^c\.yaml:4: mqt: unknown key \(did you mean mqtt\?\)/],
+    ['what is known where a key is not', `${camera}  umbrella: 3\n`, /known here: source, width, height, fps, path$/],
     [
       'a missing key, at its section',
-      'id: a\ncamera:\n  fps: 3\n',
+      'id: a\ncamera:\n  source: replay\n',
       /^c\.yaml:2: camera\.path: missing; has to be text$/,
     ],
+    [
+      'a camera without its source',
+      'camera:\n  path: x\n',
+      /^c\.yaml:1: camera\.source: missing; has to be "libcamera" or/,
+    ],
     ['a missing section', 'id: a\n', /^c\.yaml: camera: missing/],
-    ['a wrong type', `${camera}  fps: fast\n`, /^c\.yaml:3: camera\.fps: found "fast", has to be number$/],
-    ['a list instead of text', 'camera:\n  path: [a, b]\n', /^c\.yaml:2: camera\.path: found \["a","b"\]/],
-    ['a section without keys', `${camera}mqtt:\n`, /^c\.yaml:3: mqtt: found null/],
-    ['too much', `${camera}  fps: 500\n`, /^c\.yaml:3: camera\.fps: found 500, has to be at most 120$/],
-    ['too little', `${camera}  width: 8\n`, /^c\.yaml:3: camera\.width: found 8, has to be at least 32$/],
-    ['an odd width', `${camera}  width: 641\n`, /^c\.yaml:3: camera\.width: found 641, has to be an even number$/],
-    ['a misspelt choice', `${camera}log:\n  level: wran\n`, /^c\.yaml:4: log\.level: .*did you mean warn\?/],
-    ['a broker that is no URL', `${camera}mqtt:\n  url: localhost\n`, /^c\.yaml:4: mqtt\.url: .*mqtt:\/\/192\.168/],
-    ['a wildcard in a topic', `${camera}mqtt:\n  base_topic: a/#\n`, /^c\.yaml:4: mqtt\.base_topic: .*without \+, #/],
-    ['a device id in capitals', `${camera}id: Cam-1\n`, /^c\.yaml:3: id: found "Cam-1", has to be 1 to 36 lower-case/],
-    ['a bracket that is not closed', `${camera}  fps: [1\nid: a\n`, /^c\.yaml:4: /],
+    ['a wrong type', `${camera}  fps: fast\n`, /^c\.yaml:4: camera\.fps: found "fast", has to be number$/],
+    [
+      'a list instead of text',
+      'camera:\n  source: file\n  path: [a, b]\n',
+      /^c\.yaml:3: camera\.path: found \["a","b"\]/,
+    ],
+    ['a section without keys', `${camera}mqtt:\n`, /^c\.yaml:4: mqtt: found null/],
+    ['too much', `${camera}  fps: 500\n`, /^c\.yaml:4: camera\.fps: found 500, has to be at most 120$/],
+    ['too little', `${camera}  width: 8\n`, /^c\.yaml:4: camera\.width: found 8, has to be at least 32$/],
+    ['an odd width', `${camera}  width: 641\n`, /^c\.yaml:4: camera\.width: found 641, has to be an even number$/],
+    ['a misspelt choice', `${camera}log:\n  level: wran\n`, /^c\.yaml:5: log\.level: .*did you mean warn\?/],
+    ['a broker that is no URL', `${camera}mqtt:\n  url: localhost\n`, /^c\.yaml:5: mqtt\.url: .*mqtt:\/\/192\.168/],
+    ['a wildcard in a topic', `${camera}mqtt:\n  base_topic: a/#\n`, /^c\.yaml:5: mqtt\.base_topic: .*without \+, #/],
+    ['a device id in capitals', `${camera}id: Cam-1\n`, /^c\.yaml:4: id: found "Cam-1", has to be 1 to 36 lower-case/],
+    ['a bracket that is not closed', `${camera}  fps: [1\nid: a\n`, /^c\.yaml:5: /],
     ['a tab', 'camera:\n\tpath: photos\n', /^c\.yaml:2: Tabs are not allowed/],
-    ['a key that is there twice', `${camera}id: a\nid: b\n`, /^c\.yaml:4: Map keys must be unique$/],
-    ['a second document', `${camera}---\nid: a\n`, /^c\.yaml:3: .*multiple documents/],
+    ['a key that is there twice', `${camera}id: a\nid: b\n`, /^c\.yaml:5: Map keys must be unique$/],
+    ['a second document', `${camera}---\nid: a\n`, /^c\.yaml:4: .*multiple documents/],
     ['an alias', 'camera: &a\n  path: x\nmodel: *a\n', /^c\.yaml:3: aliases \(\*\) are not supported$/],
     ['an alias that merges', 'camera: &a\n  path: x\nmodel:\n  <<: *a\n', /^c\.yaml:4: aliases/],
     ['an alias inside itself', 'camera: &a [*a]\n', /^c\.yaml:1: aliases/],
     ['a scalar for a document', 'hello\n', /^c\.yaml:1: has to be keys with values/],
     ['a list for a document', '- camera\n', /^c\.yaml:1: has to be keys with values/],
-    ['a tag that means nothing', `${camera}id: !foo a\n`, /^c\.yaml:3: Unresolved tag: !foo$/],
+    ['a tag that means nothing', `${camera}id: !foo a\n`, /^c\.yaml:4: Unresolved tag: !foo$/],
   ])('names %s', (_, text, message) => {
     expect(messagesFor(text)).toEqual([expect.stringMatching(message)])
   })
@@ -71,13 +80,14 @@ describe('parseConfig', () => {
   })
 
   test('names every mistake at once, each with its line, in the order of the file', () => {
-    const text = 'log:\n  level: loud\ncamera:\n  path: photos\n  fps: 0\n  widht: 3\nmqtt:\n  url: http://a\nid: Cam\n'
+    const text =
+      'log:\n  level: loud\ncamera:\n  source: file\n  path: photos\n  fps: 0\n  widht: 3\nmqtt:\n  url: http://a\nid: Cam\n'
     expect(messagesFor(text).map((message) => message.split(': ', 2).join(': '))).toEqual([
       'c.yaml:2: log.level',
-      'c.yaml:5: camera.fps',
-      'c.yaml:6: camera.widht',
-      'c.yaml:8: mqtt.url',
-      'c.yaml:9: id',
+      'c.yaml:6: camera.fps',
+      'c.yaml:7: camera.widht',
+      'c.yaml:9: mqtt.url',
+      'c.yaml:10: id',
     ])
   })
 
@@ -158,7 +168,7 @@ describe('loadConfig', () => {
 
   test('takes relative paths from the folder of the file', async () => {
     const path = await configFile(
-      'camera:\n  path: ../photos\nmodel:\n  path: model\nmqtt:\n  password_file: /run/secret\n',
+      'camera:\n  source: replay\n  path: ../photos\nmodel:\n  path: model\nmqtt:\n  password_file: /run/secret\n',
     )
     const folder = dirname(path)
     expect(await loadConfig(path)).toMatchObject({
@@ -174,10 +184,10 @@ describe('loadConfig', () => {
   })
 
   test('names the file in each message', async () => {
-    const path = await configFile('camera:\n  fps: 0\n')
+    const path = await configFile('camera:\n  source: synthetic\n  fps: 0\n')
     await expect(loadConfig(path)).rejects.toMatchObject({
       code: 'config_invalid',
-      message: expect.stringContaining(`${path}:2: camera.fps: found 0`),
+      message: expect.stringContaining(`${path}:3: camera.fps: found 0`),
     })
   })
 

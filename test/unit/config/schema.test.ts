@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import { describe, expect, test } from 'vitest'
 import { configSchema, deviceIdSchema } from '../../../src/config/schema.ts'
 
-const accepts = (sections: object) => v.is(configSchema, { camera: { path: 'photos' }, ...sections })
+const accepts = (sections: object) => v.is(configSchema, { camera: { source: 'replay', path: 'photos' }, ...sections })
 
 describe('configSchema', () => {
   test.each([

@@ -6,7 +6,7 @@ describe('describeError', () => {
     ['a message', new Error('disk is full'), 'disk is full'],
     [
       'a message with its causes, in order',
-      new SightdError('source_failed', 'a.mp4: can not be read', {
+      new SightdError('image_invalid', 'a.mp4: can not be read', {
         cause: new Error('ffmpeg failed', { cause: new Error('exit 1') }),
       }),
       'a.mp4: can not be read: ffmpeg failed: exit 1',

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import * as v from 'valibot'
 import { describe, expect, test } from 'vitest'
+import { cameraStateSchema } from '../../../src/core/camera-state.ts'
 import {
   type VisionCommand,
   type VisionReport,
@@ -37,8 +38,9 @@ const report: fc.Arbitrary<VisionReport> = fc.oneof(
   fc.record({ type: fc.constant('ready' as const), model, loadMs: positive }),
   fc.record({
     type: fc.constant('camera' as const),
-    state: fc.constantFrom('starting', 'online', 'failed'),
+    state: fc.constantFrom(...cameraStateSchema.options),
     reason: fc.option(text),
+    advice: fc.option(text),
   }),
   fc.record({ type: fc.constantFrom('skipping', 'stopped'), counters }),
   fc.record({

@@ -25,7 +25,7 @@ const state = {
   ts,
   status: 'running' as const,
   reason: null,
-  camera: { state: 'online' as const, source: 'replay', reason: null },
+  camera: { state: 'online' as const, source: 'replay', reason: null, advice: null },
   model: { name: 'ssd', version: '1' },
   threshold: null,
   fps: 9.8,

@@ -40,7 +40,7 @@ describe('the condition of a device', () => {
 
   test.each([
     [[ready, camera('online')], null],
-    [[ready, camera('failed', 'no device')], 'camera: no device; trying again'],
+    [[ready, camera('failed', 'no device')], 'no device; trying again'],
     [[crashed], 'killed by SIGSEGV; starting it again'],
     [[badModel], 'model: not an ONNX file; tried again when its files change'],
   ])('says why in a sentence (%#)', (events, reason) => {
@@ -50,8 +50,11 @@ describe('the condition of a device', () => {
 
 describe('what a device knows', () => {
   test('of its camera ends with the process', () => {
-    expect(deviceAfter(ready, camera('failed', 'no device')).camera).toEqual({ state: 'failed', reason: 'no device' })
-    expect(deviceAfter(ready, camera('online'), crashed).camera).toEqual({ state: 'unknown', reason: null })
+    expect(deviceAfter(ready, camera('failed', 'no device')).camera).toMatchObject({
+      state: 'failed',
+      reason: 'no device',
+    })
+    expect(deviceAfter(ready, camera('online'), crashed).camera).toMatchObject({ state: 'unknown', reason: null })
   })
 
   test('of its model outlasts the process', () => {

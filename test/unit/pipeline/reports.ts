@@ -1,3 +1,4 @@
+import type { CameraState } from '../../../src/core/camera-state.ts'
 import type { VisionReport, VisionResult } from '../../../src/core/vision-protocol.ts'
 
 /** One report of each type, as the vision process sends it. */
@@ -10,8 +11,8 @@ export const skipping: VisionReport = { type: 'skipping', counters }
 export const stopped: VisionReport = { type: 'stopped', counters }
 export const failed: VisionReport = { type: 'failed', code: 'vision_failed', message: 'out of memory' }
 
-export function camera(state: 'starting' | 'online' | 'failed', reason: string | null = null): VisionReport {
-  return { type: 'camera', state, reason }
+export function camera(state: CameraState, reason: string | null = null): VisionReport {
+  return { type: 'camera', state, reason, advice: null }
 }
 
 export function result({ inferenceMs = 20, ageMs = 30 } = {}): VisionResult {

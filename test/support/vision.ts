@@ -1,0 +1,83 @@
+import { fileURLToPath } from 'node:url'
+import { expect, onTestFinished } from 'vitest'
+import type { CameraState } from '../../src/core/camera-state.ts'
+import type { VisionReport, VisionStart } from '../../src/core/vision-protocol.ts'
+import { bundledModel } from '../../src/daemon.ts'
+import { type Ending, VisionSupervisor } from '../../src/pipeline/supervisor.ts'
+import { tempFolder } from './temp-folder.ts'
+
+export const demoPhotos = fileURLToPath(new URL('../../deploy/demo', import.meta.url))
+
+/** A supervisor with a real vision process, and every event it gives, in order. */
+export async function supervise(
+  changes: Partial<VisionStart> = {},
+  {
+    minHangMs = 10_000,
+    maxMemoryMb = 512,
+    workDir: given,
+  }: { minHangMs?: number; maxMemoryMb?: number; workDir?: string } = {},
+) {
+  const events: (VisionReport | { type: 'down'; down: Ending })[] = []
+  const waiting = new Set<() => void>()
+  const note = (event: (typeof events)[number]) => {
+    events.push(event)
+    for (const wake of [...waiting]) wake()
+  }
+  const workDir = given ?? (await tempFolder())
+  const supervisor = new VisionSupervisor({
+    entry: new URL('../../src/vision/main.ts', import.meta.url),
+    workDir,
+    maxMemoryMb,
+    minHangMs,
+    start: {
+      type: 'start',
+      modelDir: bundledModel,
+      threads: 1,
+      threshold: null,
+      maxFps: null,
+      source: { source: 'replay', path: demoPhotos, width: 320, height: 240, fps: 30 },
+      ...changes,
+    },
+    onReport: note,
+    onDown: (down) => note({ type: 'down', down }),
+  })
+  const stop = new AbortController()
+  const ended = supervisor.run(stop.signal)
+  onTestFinished(async () => {
+    stop.abort()
+    await ended
+  })
+  /** The first event of that type from `from` on. */
+  const next = async <T extends (typeof events)[number]['type']>(type: T, from = 0) => {
+    for (;;) {
+      const found = events
+        .slice(from)
+        .find((event): event is Extract<(typeof events)[number], { type: T }> => event.type === type)
+      if (found !== undefined) return found
+      await new Promise<void>((resolve) => {
+        const wake = () => {
+          waiting.delete(wake)
+          resolve()
+        }
+        waiting.add(wake)
+      })
+    }
+  }
+  /** The first camera report with that state from `from` on. */
+  const camera = async (state: CameraState, from = 0) => {
+    for (let at = from; ; ) {
+      const report = await next('camera', at)
+      if (report.state === state) return report
+      at = events.indexOf(report) + 1
+    }
+  }
+  const stopAndWait = async () => {
+    stop.abort()
+    await ended
+  }
+  return { supervisor, events, next, camera, stopAndWait, workDir }
+}
+
+export function expectExact({ counters }: VisionSupervisor): void {
+  expect(counters.captured).toBe(counters.inferred + counters.dropped + counters.skipped + counters.pending)
+}
