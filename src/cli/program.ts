@@ -73,6 +73,26 @@ export function createProgram(signal: AbortSignal): (args: string[]) => Promise<
     .option('--json', 'print JSON')
     .action(does(async (dir, options) => (await import('./model.ts')).verifyModel(dir, options)))
 
+  const camera = program.command('camera').description('look at cameras and try them (not while the daemon has them)')
+  camera
+    .command('list')
+    .description('list the cameras that are there, and their modes')
+    .option('--json', 'print JSON')
+    .action(does(async (options) => (await import('./camera.ts')).listAll(options)))
+  camera
+    .command('test')
+    .description('read the configured camera for a while and measure rate, jitter, losses, brightness')
+    .option('-c, --config <file>', `configuration file (default: ${defaultConfigPath})`)
+    .option('-s, --seconds <n>', 'how long', wholeNumber)
+    .option('--json', 'print JSON')
+    .action(does(async (options) => (await import('./camera.ts')).testCamera(options, signal)))
+  camera
+    .command('snapshot')
+    .description('take one picture with the configured camera')
+    .argument('<file.jpg>', 'where to write it')
+    .option('-c, --config <file>', `configuration file (default: ${defaultConfigPath})`)
+    .action(does(async (file, options) => (await import('./camera.ts')).takeSnapshot(file, options, signal)))
+
   const config = program.command('config').description('check configuration files')
   config
     .command('check')
