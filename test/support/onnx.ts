@@ -28,7 +28,7 @@ function message(...fields: readonly (readonly [number: number, value: Field])[]
   )
 }
 
-const types = { float: 1, uint8: 2, int64: 7, bool: 9 } as const
+const types = { float: 1, uint8: 2, int8: 3, int64: 7, bool: 9 } as const
 
 function tensorInfo(name: string, type: keyof typeof types, shape: readonly number[]): Uint8Array {
   const dims = message(...shape.map((dim) => [1, message([1, dim])] as const))
@@ -50,6 +50,8 @@ function node(
 }
 
 const integerAttribute = (name: string, value: number) => message([1, name], [20, 2], [3, value])
+const integersAttribute = (name: string, values: readonly number[]) =>
+  message([1, name], [20, 7], ...values.map((value) => [8, value] as const))
 const graphAttribute = (name: string, graph: Uint8Array) => message([1, name], [20, 5], [6, graph])
 const scalar = (name: string, type: keyof typeof types, raw: Uint8Array) =>
   message([2, types[type]], [8, name], [9, raw])
@@ -80,19 +82,90 @@ function endlessNetwork(): Uint8Array {
   return message([1, 8], [7, graph], [8, message([2, 17])])
 }
 
-/** A model folder with that network. */
-export async function endlessModel(): Promise<string> {
-  const folder = join(await tempFolder(), 'endless')
-  const network = endlessNetwork()
+export type ColourModel = {
+  readonly type: 'uint8' | 'int8' | 'float32'
+  readonly layout: 'NHWC' | 'NCHW'
+  readonly colour: 'RGB' | 'BGR'
+  readonly output: 'logits' | 'probabilities' | 'quantized'
+}
+
+/** A classifier of 8x8 pictures that tells which of its three channels is the strongest on average. */
+function channelNetwork({ type, layout, output }: ColourModel): Uint8Array {
+  const raw = type === 'float32' ? 'float' : type
+  const shape = layout === 'NHWC' ? [1, 8, 8, 3] : [1, 3, 8, 8]
+  const isNhwc = layout === 'NHWC'
+  const pooled = output === 'logits' ? 'scores' : 'means'
+  const scale = new Uint8Array(new Float32Array([1 / 256]).buffer)
+  const ends = {
+    logits: [],
+    probabilities: [node('Softmax', ['means'], ['scores'], integerAttribute('axis', 1))],
+    quantized: [
+      node('Softmax', ['means'], ['shares'], integerAttribute('axis', 1)),
+      node('QuantizeLinear', ['shares', 'scale', 'zero'], ['scores']),
+    ],
+  }[output]
+  const nodes = [
+    node('Cast', ['image'], ['real'], integerAttribute('to', types.float)),
+    ...(isNhwc ? [node('Transpose', ['real'], ['planes'], integersAttribute('perm', [0, 3, 1, 2]))] : []),
+    node('GlobalAveragePool', [isNhwc ? 'planes' : 'real'], ['pooled']),
+    node('Flatten', ['pooled'], [pooled], integerAttribute('axis', 1)),
+    ...ends,
+  ]
+  const constants =
+    output === 'quantized' ? [scalar('scale', 'float', scale), scalar('zero', 'uint8', Uint8Array.of(0))] : []
+  const graph = message(
+    ...nodes.map((one) => [1, one] as const),
+    [2, 'channels'],
+    ...constants.map((constant) => [5, constant] as const),
+    [11, tensorInfo('image', raw, shape)],
+    [12, tensorInfo('scores', output === 'quantized' ? 'uint8' : 'float', [1, 3])],
+  )
+  return message([1, 8], [7, graph], [8, message([2, 17])])
+}
+
+/** A model folder with that network; its labels name the channels' colours. */
+export function colourModel(model: ColourModel): Promise<string> {
+  const { type, layout, colour, output } = model
+  const normalized = { mean: [127.5, 127.5, 127.5], std: [127.5, 127.5, 127.5] }
+  return classifierFolder(channelNetwork(model), {
+    input: {
+      name: 'image',
+      shape: layout === 'NHWC' ? [1, 8, 8, 3] : [1, 3, 8, 8],
+      type,
+      layout,
+      colour,
+      resize: 'stretch',
+      ...(type === 'uint8' ? {} : normalized),
+      ...(type === 'int8' ? { scale: 1 / 127, zeroPoint: 0 } : {}),
+    },
+    outputs: [
+      output === 'quantized'
+        ? { name: 'scores', shape: [1, 3], type: 'uint8', scale: 1 / 256, zeroPoint: 0 }
+        : { name: 'scores', shape: [1, 3], type: 'float32' },
+    ],
+    decode: { scores: 'scores', activation: output === 'logits' ? 'softmax' : 'none', top: 1 },
+    labels: colour === 'RGB' ? ['red', 'green', 'blue'] : ['blue', 'green', 'red'],
+  })
+}
+
+/** A model folder with the endless network. */
+export function endlessModel(): Promise<string> {
+  return classifierFolder(endlessNetwork(), {
+    outputs: [{ name: 'scores', shape: [1, 48], type: 'float32' }],
+    decode: { scores: 'scores', activation: 'none', top: 1 },
+    labels: Array.from({ length: 48 }, (_, i) => `class ${i}`),
+  })
+}
+
+async function classifierFolder(network: Uint8Array, parts: Record<string, unknown>): Promise<string> {
+  const folder = join(await tempFolder(), 'model')
   await mkdir(folder)
   await writeFile(join(folder, 'model.onnx'), network)
   const manifest = {
     ...rawDetectionManifest,
     task: 'classification',
     files: { 'model.onnx': { bytes: network.length, sha256: createHash('sha256').update(network).digest('hex') } },
-    outputs: [{ name: 'scores', shape: [1, 48], type: 'float32' }],
-    decode: { scores: 'scores', activation: 'none', top: 1 },
-    labels: Array.from({ length: 48 }, (_, i) => `class ${i}`),
+    ...parts,
   }
   await writeFile(join(folder, 'manifest.json'), JSON.stringify(manifest))
   return folder
