@@ -1,9 +1,12 @@
+/** What is used of a terminal's stream. */
+type Screen = { write(text: string): unknown; readonly columns?: number | undefined }
+
 /** A terminal with lines that scroll by and one status line that stays below them. */
 export class Terminal {
-  readonly #stream: NodeJS.WriteStream
+  readonly #stream: Screen
   #status = ''
 
-  constructor(stream: NodeJS.WriteStream) {
+  constructor(stream: Screen) {
     this.#stream = stream
   }
 

@@ -3,32 +3,16 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { frameBytes, paddedGeometry } from '../../src/core/frame.ts'
-import type { SourceOptions } from '../../src/core/source-options.ts'
 import { bundledModel } from '../../src/daemon.ts'
 import { BufferPool } from '../../src/lib/buffer-pool.ts'
 import { type CameraNews, watchCamera } from '../../src/vision/camera.ts'
 import { InferenceFeed } from '../../src/vision/inference-feed.ts'
-import { type Fault, plugInCamera } from '../support/fake-camera.ts'
+import { type Fault, piCamera, plugInCamera } from '../support/fake-camera.ts'
 import { listProcesses } from '../support/processes.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 
 const home = process.cwd()
 afterAll(() => process.chdir(home))
-
-const source: SourceOptions = {
-  source: 'libcamera',
-  width: 320,
-  height: 240,
-  fps: 30,
-  index: 0,
-  rotation: 0,
-  hflip: false,
-  vflip: false,
-  exposure: 'normal',
-  awb: 'auto',
-  autofocus: 'default',
-  denoise: 'cdn_off',
-}
 
 /** Each with the states that it may show itself as, and how often it is done. */
 const plan: readonly { readonly fault: Fault; readonly shows: readonly string[]; readonly times: number }[] = [
@@ -90,7 +74,10 @@ test('100 faults of every kind in a row: 100 recoveries, exact counters, nothing
   })
   const stop = new AbortController()
   const onFrame = inference.offer.bind(inference)
-  const ended = watchCamera({ source, pool, onFrame, onNews: note, retry: { firstMs: 20, lastMs: 200 } }, stop.signal)
+  const ended = watchCamera(
+    { source: piCamera, pool, onFrame, onNews: note, retry: { firstMs: 20, lastMs: 200 } },
+    stop.signal,
+  )
 
   await until(isResult, await until(isState('online'), 0))
   const before = { files: openFiles(), mb: process.memoryUsage.rss() / 1e6 }
@@ -102,7 +89,7 @@ test('100 faults of every kind in a row: 100 recoveries, exact counters, nothing
     const { fault, shows } = faults[(i * 37) % faults.length] ?? { fault: 'none', shows: [] }
     const from = events.length
     if (fault !== 'killed') await camera.setWorld({ fault })
-    for (const pid of cameraPids()) process.kill(pid, 'SIGKILL')
+    for (const pid of cameraPids(camera.folder)) process.kill(pid, 'SIGKILL')
     const down = await until(isState('failed'), from)
     const shown = fault === 'killed' ? down : await until(isState(...shows), down)
     await camera.setWorld({})
@@ -118,7 +105,7 @@ test('100 faults of every kind in a row: 100 recoveries, exact counters, nothing
   const { captured, inferred, dropped, skipped, pending } = inference.counters
   expect(captured).toBe(inferred + dropped + skipped)
   expect(pending).toBe(0)
-  expect(cameraPids()).toEqual([])
+  expect(cameraPids(camera.folder)).toEqual([])
   expect(after.files).toBe(before.files)
   expect(readdirSync(folder)).toEqual([])
   // Generous: the heap of a test runner breathes. A leaked frame pool per fault would be 35 MB.
@@ -129,9 +116,10 @@ test('100 faults of every kind in a row: 100 recoveries, exact counters, nothing
   )
 })
 
-function cameraPids(): number[] {
+/** The camera programs of that folder; other tests may have theirs at the same time. */
+function cameraPids(folder: string): number[] {
   return listProcesses()
-    .filter(({ command }) => /node \S*\/bin\/(rpicam|libcamera)-vid /.test(command))
+    .filter(({ command }) => command.includes(` ${folder}/rpicam-vid `))
     .map(({ pid }) => pid)
 }
 

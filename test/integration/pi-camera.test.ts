@@ -4,32 +4,16 @@ import { existsSync, readFileSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import type { SourceOptions } from '../../src/core/source-options.ts'
 import { runSightd } from '../support/daemon.ts'
-import { plugInCamera } from '../support/fake-camera.ts'
+import { piCamera, plugInCamera } from '../support/fake-camera.ts'
 import { isRunning } from '../support/processes.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 import { expectExact, supervise } from '../support/vision.ts'
 
-const source: Extract<SourceOptions, { source: 'libcamera' }> = {
-  source: 'libcamera',
-  width: 320,
-  height: 240,
-  fps: 30,
-  index: 0,
-  rotation: 0,
-  hflip: false,
-  vflip: false,
-  exposure: 'normal',
-  awb: 'auto',
-  autofocus: 'default',
-  denoise: 'cdn_off',
-}
-
 describe('a Raspberry Pi camera', () => {
   test.each([[['rpicam-vid']], [['libcamera-vid']]])('works where only %j is installed', async (names) => {
     await plugInCamera({ names })
-    const { next, supervisor, stopAndWait } = await supervise({ source })
+    const { next, supervisor, stopAndWait } = await supervise({ source: piCamera })
     expect((await next('result')).finding).toMatchObject({ detections: [{ label: 'cat' }] })
     await stopAndWait()
     expectExact(supervisor)
@@ -37,7 +21,7 @@ describe('a Raspberry Pi camera', () => {
 
   test('is absent, in words, where neither is, and works when it is installed, without a restart', async () => {
     const camera = await plugInCamera({ names: [] })
-    const watched = await supervise({ source })
+    const watched = await supervise({ source: piCamera })
     const { reason, advice } = await watched.camera('absent')
     expect(reason).toContain('the camera program is not installed')
     expect(advice).toContain('sudo apt install rpicam-apps-core')
@@ -54,15 +38,15 @@ describe('a Raspberry Pi camera', () => {
     await camera.setWorld({ board })
     const config = join(await tempFolder(), 'config.yaml')
     await writeFile(config, 'camera: { source: libcamera, width: 320, height: 240, fps: 30 }\n')
-    const { code, stdout } = await runSightd(['camera', 'test', '--config', config, '--seconds', '1', '--json'])
-    expect(code).toBe(0)
+    const { code, stdout, stderr } = await runSightd(['camera', 'test', '--config', config, '--seconds', '1', '--json'])
+    expect(code, stderr).toBe(0)
     expect(JSON.parse(stdout)).toMatchObject({ width: 320, height: 240, stride, frames_stale: 0 })
     expect(JSON.parse(stdout).fps).toBeGreaterThan(25)
   })
 
   test('gets the smallest sensor mode with the full field of view, and stops on SIGINT', async () => {
     const camera = await plugInCamera()
-    const { next, stopAndWait } = await supervise({ source: { ...source, vflip: true, gain: 2 } })
+    const { next, stopAndWait } = await supervise({ source: { ...piCamera, vflip: true, gain: 2 } })
     await next('result')
     await stopAndWait()
     const log = camera.log()
@@ -92,7 +76,7 @@ describe('a Raspberry Pi camera', () => {
     await writeFile(join(crashed, 'camera.pid'), String(leftover.pid))
     const workDir = join(base, String(process.pid))
     await mkdir(workDir)
-    const { next } = await supervise({ source }, { workDir })
+    const { next } = await supervise({ source: piCamera }, { workDir })
     await next('result')
     if (leftover.exitCode === null && leftover.signalCode === null) await once(leftover, 'exit')
     expect(isRunning(leftover.pid ?? 0)).toBe(false)

@@ -3,6 +3,7 @@ import { mkdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { onTestFinished, vi } from 'vitest'
+import type { LibcameraOptions } from '../../src/core/source-options.ts'
 import { tempFolder } from './temp-folder.ts'
 
 const standIn = fileURLToPath(new URL('../fixtures/bin/rpicam-vid', import.meta.url))
@@ -10,6 +11,22 @@ const standIn = fileURLToPath(new URL('../fixtures/bin/rpicam-vid', import.meta.
 export type Fault =
   | string
   | { readonly kind: string; readonly afterFrames?: number; readonly [detail: string]: unknown }
+
+/** A configuration for it: small, fast frames, everything else as it is by default. */
+export const piCamera: LibcameraOptions = {
+  source: 'libcamera',
+  width: 320,
+  height: 240,
+  fps: 30,
+  index: 0,
+  rotation: 0,
+  hflip: false,
+  vflip: false,
+  exposure: 'normal',
+  awb: 'auto',
+  autofocus: 'default',
+  denoise: 'cdn_off',
+}
 
 /** Puts a Raspberry Pi camera on the PATH: the stand-in, under the names that are wanted. */
 export async function plugInCamera({ names = ['rpicam-vid'] }: { names?: readonly string[] } = {}) {

@@ -28,15 +28,10 @@ class Screen {
 
 const eraseLine = '␛'
 
-function terminalOn(screen: Screen): Terminal {
-  // The stand-in has all that Terminal uses of a stream.
-  return new Terminal(screen as unknown as NodeJS.WriteStream)
-}
-
 describe('Terminal', () => {
   test('keeps one status line below the lines that scroll by', () => {
     const screen = new Screen()
-    const terminal = terminalOn(screen)
+    const terminal = new Terminal(screen)
     terminal.line('first')
     terminal.status('10 fps')
     terminal.line('second')
@@ -45,7 +40,7 @@ describe('Terminal', () => {
 
   test('leaves nothing of a longer status or line behind', () => {
     const screen = new Screen()
-    const terminal = terminalOn(screen)
+    const terminal = new Terminal(screen)
     terminal.status('a long status')
     terminal.status('short')
     expect(screen.rows).toEqual(['short'])
@@ -58,14 +53,14 @@ describe('Terminal', () => {
     ['79 characters where the width is unknown', undefined, 79],
   ])('cuts the status to %s', (_, columns, length) => {
     const screen = new Screen(columns)
-    terminalOn(screen).status('x'.repeat(200))
+    new Terminal(screen).status('x'.repeat(200))
     expect(screen.rows).toEqual(['x'.repeat(length)])
   })
 
   test('ends with the cursor on a line of its own', () => {
     const screen = new Screen()
     {
-      using terminal = terminalOn(screen)
+      using terminal = new Terminal(screen)
       terminal.line('last')
       terminal.status('10 fps')
     }
