@@ -1,4 +1,5 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { CameraError } from '../core/camera-state.ts'
 
@@ -13,38 +14,63 @@ const stepMs = 2000
 
 const pollMs = 20
 
+/** What a program may be called while it is still becoming itself: our shim, a script. */
+const beginnings = ['sh', 'dash', 'bash', 'env', 'node']
+
 export function recordPid(pid: number | undefined): void {
   if (pid !== undefined) writeFileSync(pidFile, String(pid))
 }
 
-/** A live camera program with that pid, zombies aside. */
-export function isCameraProgram(pid: number): boolean {
+export function forgetPid(): void {
+  rmSync(pidFile, { force: true })
+}
+
+/** The pid in a folder's pid file, or undefined when there is none. */
+export function recordedPid(folder = '.'): number | undefined {
+  try {
+    return Number.parseInt(readFileSync(join(folder, pidFile), 'utf8'), 10) || undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** A live camera program with that pid, zombies aside; with `isOurs`, also one that we have just started. */
+export function isCameraProgram(pid: number, { isOurs = false } = {}): boolean {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    const name = stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')'))
-    const state = stat.slice(stat.lastIndexOf(')') + 2, stat.lastIndexOf(')') + 3)
-    // A script that is about to become the program (the shim, the stand-in of tests) bears its own name until then.
-    return state !== 'Z' && (cameraPrograms.includes(name) || ['sh', 'dash', 'node', 'MainThread'].includes(name))
+    const end = stat.lastIndexOf(')')
+    const name = stat.slice(stat.indexOf('(') + 1, end)
+    return stat[end + 2] !== 'Z' && (cameraPrograms.includes(name) || (isOurs && beginnings.includes(name)))
   } catch {
     return false
   }
 }
 
-/** Ends a camera program: SIGINT, SIGTERM, SIGKILL, each with its time. Throws a CameraError `wedged` if it survives all. */
+/**
+ * Ends a camera program of ours: SIGINT, SIGTERM, SIGKILL, each with its time. Throws a WedgedError if it survives all, or
+ * if we may not end it.
+ */
 export async function endProgram(pid: number): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGKILL'] as const) {
-    if (!isCameraProgram(pid)) return
+    if (!isCameraProgram(pid, { isOurs: true })) return
     try {
       process.kill(pid, signal)
-    } catch {
+    } catch (error) {
       // Gone between the look and the signal.
-      return
+      if (error instanceof Error && 'code' in error && error.code === 'ESRCH') return
     }
     for (const endMs = performance.now() + stepMs; performance.now() < endMs; await delay(pollMs)) {
-      if (!isCameraProgram(pid)) return
+      if (!isCameraProgram(pid, { isOurs: true })) return
     }
   }
   throw new WedgedError(pid)
+}
+
+/** Ends the camera program that a pid file leads to, if it is one and still there, and forgets it. */
+export async function endRecorded(folder = '.'): Promise<void> {
+  const pid = recordedPid(folder)
+  if (pid !== undefined && isCameraProgram(pid)) await endProgram(pid)
+  rmSync(join(folder, pidFile), { force: true })
 }
 
 /** A process that not even SIGKILL ends sits in the kernel, with the camera in its hands. */

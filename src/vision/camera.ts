@@ -5,7 +5,7 @@ import type { Frame } from '../core/frame.ts'
 import type { SourceOptions } from '../core/source-options.ts'
 import { backoffDelays } from '../lib/backoff.ts'
 import type { BufferPool } from '../lib/buffer-pool.ts'
-import { isCameraProgram, WedgedError } from './camera-process.ts'
+import { endRecorded, isCameraProgram, WedgedError } from './camera-process.ts'
 import { type FrameSource, openSource, type SourceMemory } from './source.ts'
 
 export type CameraNews = { readonly state: CameraState; readonly reason: string | null; readonly advice: string | null }
@@ -68,6 +68,8 @@ async function readUntilItFails(
     if (performance.now() > dueMs) stalled.abort()
   }, watchMs)
   try {
+    // One that the vision process before us could not end, or had no time to.
+    await endRecorded()
     const camera: FrameSource = await openSource(source, memory)
     dueMs = performance.now() + firstFrameMs
     for await (const frame of camera.frames(pool, ended)) {

@@ -8,7 +8,7 @@ import type { FfmpegOptions } from '../core/source-options.ts'
 import type { BufferPool } from '../lib/buffer-pool.ts'
 import { readSecretFile } from '../lib/secret-file.ts'
 import { diagnoseFfmpeg } from './camera-complaints.ts'
-import { endProgram, recordPid } from './camera-process.ts'
+import { endProgram, forgetPid, recordPid } from './camera-process.ts'
 import { splitFrames } from './raw-frames.ts'
 import type { FrameSource } from './source.ts'
 
@@ -134,5 +134,6 @@ async function* play(
     signal.removeEventListener('abort', stop)
     child.stdout.destroy()
     if (child.pid !== undefined) await endProgram(child.pid)
+    forgetPid()
   }
 }

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { constants, openSync, readFileSync } from 'node:fs'
+import { constants, openSync } from 'node:fs'
 import { rm, stat } from 'node:fs/promises'
 import { Socket } from 'node:net'
 import { join, resolve } from 'node:path'
@@ -13,7 +13,7 @@ import type { BufferPool } from '../lib/buffer-pool.ts'
 import { packageRoot } from '../lib/package.ts'
 import { diagnoseRpicam } from './camera-complaints.ts'
 import { formatMode, fullViewMode, listCameras } from './camera-list.ts'
-import { endProgram, pidFile } from './camera-process.ts'
+import { endProgram, forgetPid, pidFile, recordedPid } from './camera-process.ts'
 import { MisalignedError, splitFrames } from './raw-frames.ts'
 import type { FrameSource, SourceMemory } from './source.ts'
 
@@ -205,18 +205,10 @@ function startProgram(values: Values): Program {
 async function endByPidFile(isRunning: () => boolean): Promise<void> {
   for (
     const endMs = performance.now() + pidLimitMs;
-    readPid() === undefined && isRunning() && performance.now() < endMs;
+    recordedPid() === undefined && isRunning() && performance.now() < endMs;
   )
     await delay(10)
-  const pid = readPid()
+  const pid = recordedPid()
   if (pid !== undefined) await endProgram(pid)
-  await rm(pidFile, { force: true })
-}
-
-function readPid(): number | undefined {
-  try {
-    return Number.parseInt(readFileSync(pidFile, 'utf8'), 10) || undefined
-  } catch {
-    return undefined
-  }
+  forgetPid()
 }
