@@ -161,9 +161,11 @@ async function readFrames(
   process.chdir(folder.path)
   const pool = new BufferPool(2, frameBytes(paddedGeometry(options.width, options.height, widestPadding)))
   const late = new AbortController()
-  const timer = setTimeout(() => late.abort(), firstFrameMs)
+  let timer: NodeJS.Timeout | undefined
   try {
     const source = await openSource(options)
+    // Opening has limits of its own.
+    timer = setTimeout(() => late.abort(), firstFrameMs)
     for await (const frame of source.frames(pool, AbortSignal.any([signal, late.signal]))) {
       timer.refresh()
       const goesOn = onFrame(frame)

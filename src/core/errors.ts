@@ -27,5 +27,6 @@ export class SightdError extends Error {
 export function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   if (error instanceof AggregateError) return error.errors.map(describeError).join('; ')
-  return error.cause === undefined ? error.message : `${error.message}: ${describeError(error.cause)}`
+  const message = error.message || error.name
+  return error.cause === undefined ? message : `${message}: ${describeError(error.cause)}`
 }

@@ -111,8 +111,8 @@ const network = v.strictObject({
       `a URL such as rtsp://192.168.1.20/stream (${networkProtocols.map((name) => name.slice(0, -1)).join(', ')})`,
     ),
     v.check(
-      (text) => !URL.canParse(text) || new URL(text).username === '',
-      'a URL without a user name: use camera.username and camera.password_file',
+      (text) => `${URL.parse(text)?.username ?? ''}${URL.parse(text)?.password ?? ''}` === '',
+      'a URL without user name and password: use camera.username and camera.password_file',
     ),
     v.regex(/^[^\s'"\\]*$/, 'a URL without spaces, quotes and backslashes'),
     v.description('A network camera.'),

@@ -10,6 +10,9 @@ const hangLimitMs = 10_000
 /** A model whose runs take long gets longer: this many times its median. */
 const medians = 50
 
+/** A slow camera leaves nothing to finish for long; its own stall, after 10 frame times, is noticed first. */
+const frames = 15
+
 /**
  * Decides how long the vision process may now stay silent. Progress is work that finished: a result, or frames that
  * were meant to be skipped. While no frames arrive there is nothing to finish, and silence is fine.
@@ -20,8 +23,8 @@ export class ProgressDeadline {
   #isReady = false
   #isOnline = false
 
-  constructor(minHangMs = hangLimitMs) {
-    this.#minHangMs = minHangMs
+  constructor(fps: number, minHangMs = hangLimitMs) {
+    this.#minHangMs = Math.max(minHangMs, (frames * 1000) / fps)
   }
 
   /** Milliseconds from now on, or undefined for no limit. */
@@ -33,9 +36,23 @@ export class ProgressDeadline {
 
   /** Takes note of a report; true when it is progress, so that the time starts anew. */
   note(report: VisionReport): boolean {
-    if (report.type === 'result') this.#inferenceMs.push(report.timingMs.inference)
-    else if (report.type === 'camera') this.#isOnline = report.state === 'online'
-    else if (report.type === 'ready') this.#isReady = true
-    return report.type !== 'failed' && report.type !== 'stopped'
+    switch (report.type) {
+      case 'result':
+        this.#inferenceMs.push(report.timingMs.inference)
+        return true
+      case 'skipping':
+        return true
+      case 'ready':
+        this.#isReady = true
+        return true
+      case 'camera': {
+        // News of the camera is no work of the model: only whether there is something to wait for changes with it.
+        const wasOnline = this.#isOnline
+        this.#isOnline = report.state === 'online'
+        return this.#isReady && wasOnline !== this.#isOnline
+      }
+      default:
+        return false
+    }
   }
 }

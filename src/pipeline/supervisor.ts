@@ -75,7 +75,7 @@ export class VisionSupervisor {
   /** One process from start to end; how it ended, or undefined when it was told to stop. */
   async #runOnce(signal: AbortSignal): Promise<Ending | undefined> {
     const { onReport, start, minHangMs, ...options } = this.#options
-    const deadline = new ProgressDeadline(minHangMs)
+    const deadline = new ProgressDeadline(start.source.fps, minHangMs)
     const hung = Promise.withResolvers<Ending>()
     let failure: Ending | undefined
     let timer: NodeJS.Timeout | undefined

@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { accessSync, constants } from 'node:fs'
+import { accessSync, constants, mkdirSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import * as v from 'valibot'
+import { describeError } from '../core/errors.ts'
 import { type VisionCommand, type VisionReport, visionReportSchema } from '../core/vision-protocol.ts'
 
 export type VisionProcessOptions = {
@@ -43,6 +44,8 @@ export class VisionProcess {
     const [command = '', ...args] = isOnPath('prlimit')
       ? ['prlimit', `--data=${(reservedMb + maxMemoryMb) * 1024 * 1024}`, ...node]
       : node
+    // The folder for temporary files is swept now and then; without the folder nothing would ever start again.
+    mkdirSync(workDir, { recursive: true, mode: 0o700 })
     this.#child = spawn(command, args, {
       cwd: workDir,
       detached: true,
@@ -57,12 +60,16 @@ export class VisionProcess {
     this.#child.stdout?.on('data', note)
     this.#child.stderr?.on('data', note)
     this.#child.on('message', (message) => {
-      const report = v.safeParse(visionReportSchema, message)
-      if (report.success) return onReport(report.output)
-      // Memory gone bad, or something else that speaks for it: nothing it says can be trusted any more.
-      note(`not a report, so it was killed: ${report.issues[0].message}`)
-      this.kill()
+      try {
+        onReport(v.parse(visionReportSchema, message))
+      } catch (error) {
+        // Memory gone bad, or something else that speaks for it: nothing it says can be trusted any more.
+        note(`not a usable report, so it was killed: ${describeError(error)}`)
+        this.kill()
+      }
     })
+    // After it has started there is nothing to learn from these; its exit tells.
+    this.#child.on('error', () => {})
     this.exited = once(this.#child, 'close').then(([code, signal]) => ({ code, signal, output: output.trim() }))
     // What it left running goes with it (and would keep its pipes open, so that `close` never came).
     this.#child.once('exit', () => this.kill())
@@ -82,7 +89,8 @@ export class VisionProcess {
     try {
       process.kill(-this.pid, 'SIGKILL')
     } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error
+      // ESRCH: it is gone. EPERM: its number is someone else's by now. Neither is a reason to fall over.
+      if (!(error instanceof Error && 'code' in error)) throw error
     }
   }
 }

@@ -11,7 +11,7 @@ export async function openWorkFolder(): Promise<{ readonly path: string } & Asyn
   const base =
     process.env['RUNTIME_DIRECTORY']?.split(':')[0] ??
     (await privateFolder(join(tmpdir(), `sightd-${process.getuid?.()}`)))
-  const path = join(base, String(process.pid))
+  const path = join(base, `sightd-run-${process.pid}`)
   await rm(path, { recursive: true, force: true })
   await mkdir(path, { mode: 0o700 })
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) }

@@ -100,7 +100,7 @@ export function diagnoseRpicam(words: string, exit: string): CameraError {
 
 /** What ended ffmpeg; credentials in its words are blanked out. */
 export function diagnoseFfmpeg(target: string, words: string, exit: string): CameraError {
-  return diagnose(ffmpegComplaints, target, words.replace(/\/\/[^/\s]*@/g, '//***@'), exit)
+  return diagnose(ffmpegComplaints, target, words.replace(/[^\s'"]*@/g, '***@').replace(/\?[^\s'"]*/g, '?***'), exit)
 }
 
 function diagnose(complaints: readonly Complaint[], target: string, words: string, exit: string): CameraError {

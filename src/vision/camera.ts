@@ -32,6 +32,9 @@ const stallFrames = 10
 /** The first frame may take longer: a sensor starts up, a network camera sends a key frame only now and then. */
 const firstFrameMs = 15_000
 
+/** Opening lists the cameras, ends what an earlier process left, and probes; each has its own limit, and all take less. */
+const openMs = 45_000
+
 /** How often a stalled camera, and one that can't be ended, is looked at. */
 const watchMs = 250
 const wedgedPollMs = 5000
@@ -61,7 +64,7 @@ async function readUntilItFails(
   const stalled = new AbortController()
   const ended = AbortSignal.any([signal, stalled.signal])
   const limitMs = Math.max(stallMs, (stallFrames * 1000) / source.fps)
-  let dueMs = performance.now() + firstFrameMs
+  let dueMs = performance.now() + openMs
   let isOnline = false
   onNews({ state: 'starting', reason: null, advice: null })
   const watch = setInterval(() => {

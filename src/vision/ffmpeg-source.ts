@@ -44,17 +44,20 @@ async function inputOf(options: FfmpegOptions): Promise<Input> {
   const { url, username, password_file: passwordFile, transport, hwaccel } = options
   const decoder = hwaccel === 'none' ? [] : ['-hwaccel', hwaccel]
   const isRtsp = /^rtsps?:/.test(url)
-  if (username === undefined) {
+  const { protocol, host, pathname, search } = new URL(url)
+  // A query may hold a login as well, so it is not shown either.
+  const shown = `${protocol}//${host}${pathname}`
+  if (username === undefined && search === '') {
     const network = ['-protocol_whitelist', networkProtocols, ...(isRtsp ? ['-rtsp_transport', transport] : [])]
-    return { args: [...decoder, ...network, '-i', url], secretInput: '', target: url }
+    return { args: [...decoder, ...network, '-i', url], secretInput: '', target: shown }
   }
   const withLogin = new URL(url)
-  withLogin.username = encodeURIComponent(username)
-  withLogin.password = passwordFile === undefined ? '' : encodeURIComponent(await readSecretFile(passwordFile))
+  if (username !== undefined) withLogin.username = encodeURIComponent(username)
+  if (passwordFile !== undefined) withLogin.password = encodeURIComponent(await readSecretFile(passwordFile))
   // ffmpeg has no other way to take a URL than its command line, which anyone may read, or a list from its input.
   const list = `ffconcat version 1.0\nfile '${withLogin.href.replaceAll("'", '%27')}'\n${isRtsp ? `option rtsp_transport ${transport}\n` : ''}`
   const args = [...decoder, '-f', 'concat', '-safe', '0', '-protocol_whitelist', networkProtocols, '-i', 'pipe:0']
-  return { args, secretInput: list, target: url }
+  return { args, secretInput: list, target: shown }
 }
 
 /** A by-id path is a link to whatever number the camera has today, so it is resolved at each try. */
@@ -94,7 +97,6 @@ async function* play(
   signal: AbortSignal,
 ): AsyncGenerator<Frame> {
   const child = spawn('ffmpeg', args, { stdio: ['pipe', 'pipe', 'pipe'] })
-  recordPid(child.pid)
   let words = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     words = (words + text).slice(-maxWords)
@@ -123,6 +125,7 @@ async function* play(
   signal.addEventListener('abort', stop, { once: true })
   if (signal.aborted) stop()
   try {
+    recordPid(child.pid)
     yield* splitFrames(child.stdout, { geometry, frameMs }, pool)
     if (!signal.aborted) throw diagnoseFfmpeg(target, words, await exited.promise)
   } catch (error) {

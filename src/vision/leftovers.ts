@@ -8,8 +8,9 @@ import { endRecorded } from './camera-process.ts'
  * side, each named by the pid of its daemon; one whose daemon lives is not ours to touch.
  */
 export async function endLeftovers(base: string): Promise<void> {
-  const names = await readdir(base).catch(() => [])
-  for (const name of names.filter((candidate) => /^\d+$/.test(candidate) && !existsSync(`/proc/${candidate}`))) {
+  for (const name of await readdir(base).catch(() => [])) {
+    const pid = /^sightd-run-(\d+)$/.exec(name)?.[1]
+    if (pid === undefined || existsSync(`/proc/${pid}`)) continue
     await endRecorded(join(base, name))
     await rm(join(base, name), { recursive: true, force: true })
   }

@@ -145,6 +145,7 @@ async function* stream(
   // Ended first and read on meanwhile: rpicam-vid aborts when its reader goes, and sees a SIGINT when a frame is through.
   const stop = () => void program.end().then(close, close)
   signal.addEventListener('abort', stop, { once: true })
+  if (signal.aborted) stop()
   // It may end before it opens the FIFO, and then no end of file ever comes.
   program.ended.then(close, close)
   try {
@@ -210,5 +211,7 @@ async function endByPidFile(isRunning: () => boolean): Promise<void> {
     await delay(10)
   const pid = recordedPid()
   if (pid !== undefined) await endProgram(pid)
+  else if (isRunning())
+    throw new CameraError('failed', 'camera: its program was started but left no pid, so it can not be ended')
   forgetPid()
 }

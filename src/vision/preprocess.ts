@@ -69,73 +69,45 @@ export function createPreprocessor(geometry: FrameGeometry, input: ModelInput): 
     const { first: lx0s, second: lx1s, weight: lxs } = luma.x
     const { first: cx0s, second: cx1s, weight: cxs } = chroma.x
     for (let row = rows.from; row < rows.to; row++) {
-      const ly = entry(luma.y.weight, row)
-      const y0 = planes.y + entry(luma.y.first, row) * geometry.stride
-      const y1 = planes.y + entry(luma.y.second, row) * geometry.stride
-      const cy = entry(chroma.y.weight, row)
-      const chroma0 = entry(chroma.y.first, row) * chromaStride
-      const chroma1 = entry(chroma.y.second, row) * chromaStride
+      const ly = luma.y.weight[row] ?? 0
+      const y0 = planes.y + (luma.y.first[row] ?? 0) * geometry.stride
+      const y1 = planes.y + (luma.y.second[row] ?? 0) * geometry.stride
+      const cy = chroma.y.weight[row] ?? 0
+      const chroma0 = (chroma.y.first[row] ?? 0) * chromaStride
+      const chroma1 = (chroma.y.second[row] ?? 0) * chromaStride
       const u0 = planes.u + chroma0
       const u1 = planes.u + chroma1
       const v0 = planes.v + chroma0
       const v1 = planes.v + chroma1
       let out = (row * size.width + columns.from) * pixelStep
       for (let column = columns.from; column < columns.to; column++, out += pixelStep) {
-        const lx0 = entry(lx0s, column)
-        const lx1 = entry(lx1s, column)
-        const lx = entry(lxs, column)
+        const lx0 = lx0s[column] ?? 0
+        const lx1 = lx1s[column] ?? 0
+        const lx = lxs[column] ?? 0
         const y = bilinear(
-          pixel(frame, y0 + lx0),
-          pixel(frame, y0 + lx1),
-          pixel(frame, y1 + lx0),
-          pixel(frame, y1 + lx1),
+          frame[y0 + lx0] ?? 0,
+          frame[y0 + lx1] ?? 0,
+          frame[y1 + lx0] ?? 0,
+          frame[y1 + lx1] ?? 0,
           lx,
           ly,
         )
-        const cx0 = entry(cx0s, column)
-        const cx1 = entry(cx1s, column)
-        const cx = entry(cxs, column)
+        const cx0 = cx0s[column] ?? 0
+        const cx1 = cx1s[column] ?? 0
+        const cx = cxs[column] ?? 0
         const u =
-          bilinear(
-            pixel(frame, u0 + cx0),
-            pixel(frame, u0 + cx1),
-            pixel(frame, u1 + cx0),
-            pixel(frame, u1 + cx1),
-            cx,
-            cy,
-          ) - 2048
+          bilinear(frame[u0 + cx0] ?? 0, frame[u0 + cx1] ?? 0, frame[u1 + cx0] ?? 0, frame[u1 + cx1] ?? 0, cx, cy) -
+          2048
         const v =
-          bilinear(
-            pixel(frame, v0 + cx0),
-            pixel(frame, v0 + cx1),
-            pixel(frame, v1 + cx0),
-            pixel(frame, v1 + cx1),
-            cx,
-            cy,
-          ) - 2048
+          bilinear(frame[v0 + cx0] ?? 0, frame[v0 + cx1] ?? 0, frame[v1 + cx0] ?? 0, frame[v1 + cx1] ?? 0, cx, cy) -
+          2048
         const base = (y << 14) + (1 << 17)
-        tensor[out + redOffset] = level(redLut, ((base + 22970 * v) >> 18) + lutMargin)
-        tensor[out + greenOffset] = level(greenLut, ((base - 5638 * u - 11700 * v) >> 18) + lutMargin)
-        tensor[out + blueOffset] = level(blueLut, ((base + 29032 * u) >> 18) + lutMargin)
+        tensor[out + redOffset] = redLut[((base + 22970 * v) >> 18) + lutMargin] ?? 0
+        tensor[out + greenOffset] = greenLut[((base - 5638 * u - 11700 * v) >> 18) + lutMargin] ?? 0
+        tensor[out + blueOffset] = blueLut[((base + 29032 * u) >> 18) + lutMargin] ?? 0
       }
     }
   }
-}
-
-/**
- * Reads of an index that the tables keep in range; `?? 0` costs nothing and keeps the types honest. One function per
- * array type: V8 makes fast code of a read only while it has met a single type there.
- */
-function pixel(frame: Uint8Array, index: number): number {
-  return frame[index] ?? 0
-}
-
-function entry(table: Int32Array, index: number): number {
-  return table[index] ?? 0
-}
-
-function level(lut: TensorData, index: number): number {
-  return lut[index] ?? 0
 }
 
 /** Four neighbours blended by weights of 1/256; the result has 4 fractional bits. */

@@ -62,7 +62,7 @@ describe('a Raspberry Pi camera', () => {
     const camera = await plugInCamera()
     const base = await tempFolder()
     // No process has this pid: it is above the kernel's greatest.
-    const crashed = join(base, '99999999')
+    const crashed = join(base, 'sightd-run-99999999')
     await mkdir(crashed)
     const leftover = spawn(
       'rpicam-vid',
@@ -74,13 +74,16 @@ describe('a Raspberry Pi camera', () => {
     })
     await expect.poll(() => existsSync(join(camera.folder, 'camera.log'))).toBe(true)
     await writeFile(join(crashed, 'camera.pid'), String(leftover.pid))
-    const workDir = join(base, String(process.pid))
+    // Somebody else's, whatever it is called.
+    await mkdir(join(base, '20260101'))
+    const workDir = join(base, `sightd-run-${process.pid}`)
     await mkdir(workDir)
     const { next } = await supervise({ source: piCamera }, { workDir })
     await next('result')
     if (leftover.exitCode === null && leftover.signalCode === null) await once(leftover, 'exit')
     expect(isRunning(leftover.pid ?? 0)).toBe(false)
     expect(existsSync(crashed)).toBe(false)
+    expect(existsSync(join(base, '20260101'))).toBe(true)
   })
 
   test('hostile values in the camera section reach no shell', async () => {

@@ -4,7 +4,7 @@ import { ProgressDeadline } from '../../../src/pipeline/deadline.ts'
 import * as reports from './reports.ts'
 
 function limitAfter(...noted: VisionReport[]): number | undefined {
-  const deadline = new ProgressDeadline()
+  const deadline = new ProgressDeadline(30)
   for (const report of noted) deadline.note(report)
   return deadline.limitMs
 }
@@ -37,19 +37,35 @@ describe('ProgressDeadline', () => {
   })
 
   test('takes another least time', () => {
-    const deadline = new ProgressDeadline(500)
+    const deadline = new ProgressDeadline(30, 500)
     for (const report of [reports.ready, reports.camera('online')]) deadline.note(report)
     expect(deadline.limitMs).toBe(500)
   })
 
+  test('is longer for a camera that gives a frame only now and then', () => {
+    const deadline = new ProgressDeadline(0.1)
+    for (const report of [reports.ready, reports.camera('online')]) deadline.note(report)
+    expect(deadline.limitMs).toBe(150_000)
+  })
+
+  test('news of the camera is no work of the model: it counts only when there is something to wait for, or no longer', () => {
+    const deadline = new ProgressDeadline(30)
+    expect(
+      (['starting', 'absent', 'starting', 'online'] as const).map((state) => deadline.note(reports.camera(state))),
+    ).toEqual([false, false, false, false])
+    deadline.note(reports.ready)
+    expect(deadline.note(reports.camera('online'))).toBe(false)
+    expect(deadline.note(reports.camera('stalled'))).toBe(true)
+    expect(deadline.note(reports.camera('online'))).toBe(true)
+  })
+
   test.each([
     [true, reports.ready],
-    [true, reports.camera('online')],
     [true, reports.result()],
     [true, reports.skipping],
     [false, reports.failed],
     [false, reports.stopped],
   ])('takes for progress (%s) a report of type $type', (isProgress, report) => {
-    expect(new ProgressDeadline().note(report)).toBe(isProgress)
+    expect(new ProgressDeadline(30).note(report)).toBe(isProgress)
   })
 })
