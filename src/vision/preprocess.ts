@@ -66,41 +66,50 @@ export function createPreprocessor(geometry: FrameGeometry, input: ModelInput): 
   return { window, write }
 
   function write(frame: Uint8Array, tensor: TensorData): void {
-    const { first: lx0s, second: lx1s, weight: lxs } = luma.x
-    const { first: cx0s, second: cx1s, weight: cxs } = chroma.x
+    const { first: lxFirst, weight: lxWeight } = luma.x
+    const { first: cxFirst, weight: cxWeight } = chroma.x
     for (let row = rows.from; row < rows.to; row++) {
       const ly = luma.y.weight[row] ?? 0
       const y0 = planes.y + (luma.y.first[row] ?? 0) * geometry.stride
-      const y1 = planes.y + (luma.y.second[row] ?? 0) * geometry.stride
+      const y1 = y0 + geometry.stride
       const cy = chroma.y.weight[row] ?? 0
       const chroma0 = (chroma.y.first[row] ?? 0) * chromaStride
-      const chroma1 = (chroma.y.second[row] ?? 0) * chromaStride
       const u0 = planes.u + chroma0
-      const u1 = planes.u + chroma1
+      const u1 = u0 + chromaStride
       const v0 = planes.v + chroma0
-      const v1 = planes.v + chroma1
+      const v1 = v0 + chromaStride
       let out = (row * size.width + columns.from) * pixelStep
       for (let column = columns.from; column < columns.to; column++, out += pixelStep) {
-        const lx0 = lx0s[column] ?? 0
-        const lx1 = lx1s[column] ?? 0
-        const lx = lxs[column] ?? 0
+        const lx0 = lxFirst[column] ?? 0
+        const lx = lxWeight[column] ?? 0
         const y = bilinear(
           frame[y0 + lx0] ?? 0,
-          frame[y0 + lx1] ?? 0,
+          frame[y0 + lx0 + 1] ?? 0,
           frame[y1 + lx0] ?? 0,
-          frame[y1 + lx1] ?? 0,
+          frame[y1 + lx0 + 1] ?? 0,
           lx,
           ly,
         )
-        const cx0 = cx0s[column] ?? 0
-        const cx1 = cx1s[column] ?? 0
-        const cx = cxs[column] ?? 0
+        const cx0 = cxFirst[column] ?? 0
+        const cx = cxWeight[column] ?? 0
         const u =
-          bilinear(frame[u0 + cx0] ?? 0, frame[u0 + cx1] ?? 0, frame[u1 + cx0] ?? 0, frame[u1 + cx1] ?? 0, cx, cy) -
-          2048
+          bilinear(
+            frame[u0 + cx0] ?? 0,
+            frame[u0 + cx0 + 1] ?? 0,
+            frame[u1 + cx0] ?? 0,
+            frame[u1 + cx0 + 1] ?? 0,
+            cx,
+            cy,
+          ) - 2048
         const v =
-          bilinear(frame[v0 + cx0] ?? 0, frame[v0 + cx1] ?? 0, frame[v1 + cx0] ?? 0, frame[v1 + cx1] ?? 0, cx, cy) -
-          2048
+          bilinear(
+            frame[v0 + cx0] ?? 0,
+            frame[v0 + cx0 + 1] ?? 0,
+            frame[v1 + cx0] ?? 0,
+            frame[v1 + cx0 + 1] ?? 0,
+            cx,
+            cy,
+          ) - 2048
         const base = (y << 14) + (1 << 17)
         tensor[out + redOffset] = redLut[((base + 22970 * v) >> 18) + lutMargin] ?? 0
         tensor[out + greenOffset] = greenLut[((base - 5638 * u - 11700 * v) >> 18) + lutMargin] ?? 0
@@ -117,19 +126,19 @@ function bilinear(a: number, b: number, c: number, d: number, x: number, y: numb
   return (top * 256 + (bottom - top) * y + 2048) >> 12
 }
 
-/** For each output position the two source samples on either side of its centre and the weight (0..256) of the second. */
-type Taps = { readonly first: Int32Array; readonly second: Int32Array; readonly weight: Int32Array }
+/** For each output position the source sample before its centre, and the weight (0..256) of the one after. */
+type Taps = { readonly first: Int32Array; readonly weight: Int32Array }
 
+/** At the edges the outermost sample stands for what lies beyond. A sample that isn't there is read with weight 0. */
 function taps(count: number, start: number, length: number, frameLength: number, subsampling: 1 | 2): Taps {
   const last = frameLength / subsampling - 1
-  const clamp = (index: number) => Math.min(last, Math.max(0, index))
-  const result = { first: new Int32Array(count), second: new Int32Array(count), weight: new Int32Array(count) }
+  const result = { first: new Int32Array(count), weight: new Int32Array(count) }
   for (let i = 0; i < count; i++) {
     const position = (start + ((i + 0.5) * length) / count) / subsampling - 0.5
-    const floor = Math.floor(position)
-    result.first[i] = clamp(floor)
-    result.second[i] = clamp(floor + 1)
-    result.weight[i] = Math.round((position - floor) * 256)
+    const inside = Math.min(last, Math.max(0, position))
+    const first = Math.max(0, Math.min(last - 1, Math.floor(inside)))
+    result.first[i] = first
+    result.weight[i] = Math.round((inside - first) * 256)
   }
   return result
 }
