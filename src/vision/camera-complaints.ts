@@ -100,7 +100,12 @@ export function diagnoseRpicam(words: string, exit: string): CameraError {
 
 /** What ended ffmpeg; credentials in its words are blanked out. */
 export function diagnoseFfmpeg(target: string, words: string, exit: string): CameraError {
-  return diagnose(ffmpegComplaints, target, words.replace(/[^\s'"]*@/g, '***@').replace(/\?[^\s'"]*/g, '?***'), exit)
+  const plain = words
+    // `[tcp @ 0x55c5178c4640] `: another address at each try would make the same trouble look new.
+    .replace(/\[[^\]]* @ 0x[0-9a-f]+\] /g, '')
+    .replace(/[^\s'"]*@/g, '***@')
+    .replace(/\?[^\s'"]*/g, '?***')
+  return diagnose(ffmpegComplaints, target, plain, exit)
 }
 
 function diagnose(complaints: readonly Complaint[], target: string, words: string, exit: string): CameraError {

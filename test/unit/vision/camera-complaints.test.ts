@@ -39,6 +39,13 @@ describe('diagnoseFfmpeg', () => {
     expect(diagnoseFfmpeg('it', words, 'exit code 1').state).toBe(state)
   })
 
+  test('says the same of the same trouble, so that it is told once: ffmpeg puts an address in memory before its words', () => {
+    const said = (address: string) =>
+      diagnoseFfmpeg('cam', `[tcp @ ${address}] Connection to tcp://cam:554 failed: Connection refused`, '').message
+    expect(said('0x55c5178c4640')).toBe(said('0x563219b6a640'))
+    expect(said('0x1')).toBe('cam: it does not answer (Connection to tcp://cam:554 failed: Connection refused)')
+  })
+
   test('repeats no password', () => {
     expect(diagnoseFfmpeg('cam', 'rtsp://me:hunter2@cam/x: Connection refused', '').message).not.toContain('hunter2')
     expect(diagnoseFfmpeg('cam', 'rtsp://me:hunter2@cam/x: odd error', '').message).not.toContain('hunter2')
