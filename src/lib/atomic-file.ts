@@ -1,0 +1,49 @@
+import { mkdir, open, rename, rm } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
+
+/**
+ * Files that are there whole or not at all, whenever the power goes. Each of these is done, and on the disk, when its
+ * promise resolves; when it rejects, the old state may still be there, or the new one, but no mixture.
+ */
+
+/**
+ * Replaces a file. A crash before the rename leaves the old file, and perhaps `<path>.new`, which the next write replaces.
+ * One writer at a time per path.
+ */
+export async function writeFileAtomic(path: string, text: string): Promise<void> {
+  const draft = `${path}.new`
+  try {
+    await using file = await open(draft, 'w', 0o600)
+    await file.writeFile(text)
+    // Before the rename: a file system may else put the new name on the disk before the bytes.
+    await file.sync()
+  } catch (error) {
+    // A draft cut short by a full disk would hold the room that others wait for.
+    await rm(draft, { force: true }).catch(() => {})
+    throw error
+  }
+  await rename(draft, path)
+  await syncFolder(dirname(path))
+}
+
+/** Removes a file for good; one that is not there is fine. */
+export async function removeDurably(path: string): Promise<void> {
+  await rm(path, { force: true })
+  await syncFolder(dirname(path))
+}
+
+/** Makes a folder and those above it, as far as they are missing, closed to others. */
+export async function makeFolderDurably(path: string): Promise<void> {
+  const highest = await mkdir(path, { recursive: true, mode: 0o700 })
+  if (highest === undefined) return
+  for (let made = resolve(path); ; made = dirname(made)) {
+    await syncFolder(dirname(made))
+    if (made === resolve(highest)) return
+  }
+}
+
+/** Puts the names in a folder on the disk: files made, renamed and removed in it. */
+export async function syncFolder(path: string): Promise<void> {
+  await using folder = await open(path, 'r')
+  await folder.sync()
+}

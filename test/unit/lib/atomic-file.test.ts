@@ -1,0 +1,87 @@
+import { mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { makeFolderDurably, removeDurably, syncFolder, writeFileAtomic } from '../../../src/lib/atomic-file.ts'
+import { tempFolder } from '../../support/temp-folder.ts'
+
+describe('writeFileAtomic', () => {
+  test('writes a file that others may not read, and leaves nothing beside it', async () => {
+    const folder = await tempFolder()
+    await writeFileAtomic(join(folder, 'state'), 'one')
+    expect(await readFile(join(folder, 'state'), 'utf8')).toBe('one')
+    expect((await stat(join(folder, 'state'))).mode & 0o777).toBe(0o600)
+    expect(await readdir(folder)).toEqual(['state'])
+  })
+
+  test('replaces the file and does not write into it: who has the old one open keeps it whole', async () => {
+    const path = join(await tempFolder(), 'state')
+    await writeFileAtomic(path, 'the old, longer text')
+    const before = await stat(path)
+    await writeFileAtomic(path, 'new')
+    expect(await readFile(path, 'utf8')).toBe('new')
+    expect((await stat(path)).ino).not.toBe(before.ino)
+  })
+
+  test('takes no notice of a draft that a crash has left', async () => {
+    const path = join(await tempFolder(), 'state')
+    await writeFile(`${path}.new`, 'a longer draft than what comes')
+    await writeFileAtomic(path, 'new')
+    expect(await readFile(path, 'utf8')).toBe('new')
+  })
+
+  test('keeps the old file, and no draft, when the new one can not be written', async () => {
+    const folder = await tempFolder()
+    await writeFileAtomic(join(folder, 'state'), 'old')
+    // A device that is always full.
+    await symlink('/dev/full', join(folder, 'state.new'))
+    await expect(writeFileAtomic(join(folder, 'state'), 'new')).rejects.toMatchObject({ code: 'ENOSPC' })
+    expect(await readFile(join(folder, 'state'), 'utf8')).toBe('old')
+    expect(await readdir(folder)).toEqual(['state'])
+  })
+
+  test('throws when there is no folder, or a folder of that name', async () => {
+    const folder = await tempFolder()
+    await expect(writeFileAtomic(join(folder, 'none', 'state'), '')).rejects.toMatchObject({ code: 'ENOENT' })
+    await mkdir(join(folder, 'state'))
+    await expect(writeFileAtomic(join(folder, 'state'), '')).rejects.toMatchObject({ code: 'EISDIR' })
+  })
+})
+
+describe('removeDurably', () => {
+  test('removes a file, and is content when there is none', async () => {
+    const folder = await tempFolder()
+    await writeFile(join(folder, 'state'), '')
+    await removeDurably(join(folder, 'state'))
+    expect(await readdir(folder)).toEqual([])
+    await removeDurably(join(folder, 'state'))
+  })
+
+  test('throws at a folder, and when it can not tell', async () => {
+    const folder = await tempFolder()
+    await expect(removeDurably(folder)).rejects.toThrow()
+    await writeFile(join(folder, 'file'), '')
+    await expect(removeDurably(join(folder, 'file', 'state'))).rejects.toMatchObject({ code: 'ENOTDIR' })
+  })
+})
+
+describe('makeFolderDurably', () => {
+  test('makes what is missing, closed to others', async () => {
+    const folder = await tempFolder()
+    await makeFolderDurably(join(folder, 'a', 'b', 'c'))
+    expect((await stat(join(folder, 'a', 'b', 'c'))).mode & 0o777).toBe(0o700)
+    await makeFolderDurably(join(folder, 'a', 'b', 'c'))
+    await makeFolderDurably(`${folder}/a/../d/`)
+    expect(await readdir(folder)).toEqual(['a', 'd'])
+  })
+
+  test('throws when a file is in the way', async () => {
+    const folder = await tempFolder()
+    await writeFile(join(folder, 'file'), '')
+    await expect(makeFolderDurably(join(folder, 'file'))).rejects.toMatchObject({ code: 'EEXIST' })
+    await expect(makeFolderDurably(join(folder, 'file', 'a'))).rejects.toMatchObject({ code: 'ENOTDIR' })
+  })
+})
+
+test('syncFolder throws when there is no such folder', async () => {
+  await expect(syncFolder(join(await tempFolder(), 'none'))).rejects.toMatchObject({ code: 'ENOENT' })
+})
