@@ -22,6 +22,14 @@ export function foundObjects(finding: Finding): readonly Prediction[] {
   return finding.task === 'detection' ? finding.detections : finding.predictions
 }
 
+/** Only what scores at least `threshold`. */
+export function atLeast(finding: Finding, threshold: number): Finding {
+  const isGood = ({ score }: Prediction) => score >= threshold
+  return finding.task === 'detection'
+    ? { task: 'detection', detections: finding.detections.filter(isGood) }
+    : { task: 'classification', predictions: finding.predictions.filter(isGood) }
+}
+
 /**
  * Intersection over union of two boxes, 0..1: the area both cover over the area either covers (the Jaccard index;
  * Everingham et al., "The PASCAL Visual Object Classes Challenge", 2010, section 4.2).
