@@ -30,9 +30,9 @@ const warmUp = 50
 const pool = new BufferPool(3, frameBytes(paddedGeometry(640, 480)))
 let landed = Promise.withResolvers<FeedResult>()
 const feed = new InferenceFeed({
-  options: { modelDir: bundledModel, threads, threshold: null },
+  options: { modelDir: bundledModel, threads },
   pool,
-  maxFps: null,
+  tuning: { lowestScore: null, maxFps: null, isPaused: false, motion: null },
   onResult: (result) => landed.resolve(result),
 })
 await feed.ready

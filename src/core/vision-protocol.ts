@@ -11,16 +11,46 @@ const count = v.pipe(v.number(), v.integer(), v.minValue(0))
 const ms = v.pipe(v.number(), v.minValue(0))
 const score = v.pipe(v.number(), v.minValue(0), v.maxValue(1))
 
+/** The largest JPEG that may be asked for, in bytes. */
+export const maxPictureBytes = 4 * 1024 * 1024
+
+/** What may change while the process runs. */
+const tuningSchema = v.strictObject({
+  /** Report from this score on; null: the model's own threshold. */
+  lowestScore: v.nullable(score),
+  /** Frames beyond this rate are skipped. */
+  maxFps: v.nullable(v.pipe(v.number(), v.gtValue(0))),
+  /** All frames are skipped; the camera runs on. */
+  isPaused: v.boolean(),
+  /** Frames in which nothing moves are skipped, but for one every `idle_s` seconds; null: they are not. */
+  motion: v.nullable(
+    v.strictObject({
+      sensitivity: v.picklist(['low', 'medium', 'high']),
+      idle_s: v.pipe(v.number(), v.minValue(0)),
+    }),
+  ),
+  /** The frame of the newest result is kept, for a picture of it. */
+  keepsPictures: v.boolean(),
+})
+
 export const visionCommandSchema = v.variant('type', [
   v.strictObject({
     type: v.literal('start'),
     modelDir: v.string(),
     threads: v.pipe(v.number(), v.integer(), v.minValue(1)),
-    /** Overrides the manifest's. */
-    threshold: v.nullable(score),
-    /** Frames beyond this rate are skipped. */
-    maxFps: v.nullable(v.number()),
     source: sourceOptionsSchema,
+    tuning: tuningSchema,
+  }),
+  v.strictObject({ type: v.literal('tune'), tuning: tuningSchema }),
+  /** Answered by one report `picture` with the same id. */
+  v.strictObject({
+    type: v.literal('picture'),
+    requestId: count,
+    /** The frame that is wanted most, if it is still there; null: a current one. */
+    frameId: v.nullable(count),
+    maxBytes: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(maxPictureBytes)),
+    /** Where the search for a JPEG that fits begins. */
+    quality: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(100))),
   }),
   v.strictObject({ type: v.literal('stop') }),
 ])
@@ -31,8 +61,10 @@ const countersSchema = v.strictObject({
   inferred: count,
   /** Overtaken by a newer frame while the model was busy. */
   dropped: count,
-  /** Left out on purpose: beyond the rate limit, or possibly torn. */
+  /** Left out on purpose: beyond the rate limit, paused, nothing moved, or possibly torn. */
   skipped: count,
+  /** Those of the skipped in which nothing moved. */
+  still: count,
   /** With the model, or next in line. */
   pending: count,
 })
@@ -42,6 +74,8 @@ const modelSchema = v.strictObject({
   version: v.string(),
   sha256: v.string(),
   task: v.picklist(['classification', 'detection']),
+  /** The manifest's. */
+  threshold: score,
 })
 
 const prediction = { label: v.pipe(v.string(), v.minLength(1)), classId: count, score }
@@ -56,6 +90,13 @@ const findingSchema = v.variant('task', [
     detections: v.pipe(v.array(v.strictObject({ ...prediction, box })), v.readonly()),
   }),
 ])
+
+const frame = {
+  id: count,
+  width: count,
+  height: count,
+  capturedAtMs: v.pipe(v.number(), v.minValue(0), v.maxValue(lastMs)),
+}
 
 const timingSchema = v.strictObject({
   preprocess: ms,
@@ -76,19 +117,22 @@ export const visionReportSchema = v.variant('type', [
   }),
   v.strictObject({
     type: v.literal('result'),
-    frame: v.strictObject({
-      id: count,
-      width: count,
-      height: count,
-      capturedAtMs: v.pipe(v.number(), v.minValue(0), v.maxValue(lastMs)),
-      ageMs: ms,
-    }),
+    frame: v.strictObject({ ...frame, ageMs: ms }),
     finding: findingSchema,
     timingMs: timingSchema,
     counters: countersSchema,
   }),
   /** Frames arrive but none is meant for the model just now. */
   v.strictObject({ type: v.literal('skipping'), counters: countersSchema }),
+  v.strictObject({
+    type: v.literal('picture'),
+    requestId: count,
+    /** Base64; null when there is none, and then `reason` says why, in words. */
+    jpeg: v.nullable(v.pipe(v.string(), v.maxLength(Math.ceil(maxPictureBytes / 3) * 4))),
+    reason: v.nullable(v.string()),
+    /** The frame it shows, which may be larger than the JPEG. */
+    frame: v.nullable(v.strictObject(frame)),
+  }),
   /** The process can't do its work and ends; `code` says whether the model is to blame. */
   v.strictObject({
     type: v.literal('failed'),
@@ -100,8 +144,11 @@ export const visionReportSchema = v.variant('type', [
 
 export type VisionCommand = v.InferOutput<typeof visionCommandSchema>
 export type VisionStart = Extract<VisionCommand, { type: 'start' }>
+export type PictureRequest = Extract<VisionCommand, { type: 'picture' }>
+export type Tuning = v.InferOutput<typeof tuningSchema>
 export type VisionReport = v.InferOutput<typeof visionReportSchema>
 export type VisionResult = Extract<VisionReport, { type: 'result' }>
+export type PictureReport = Extract<VisionReport, { type: 'picture' }>
 export type VisionModel = v.InferOutput<typeof modelSchema>
 export type FrameCounters = v.InferOutput<typeof countersSchema>
 export type StageTimings = v.InferOutput<typeof timingSchema>

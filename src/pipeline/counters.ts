@@ -1,6 +1,6 @@
 import type { FrameCounters } from '../core/vision-protocol.ts'
 
-export const noFrames: FrameCounters = { captured: 0, inferred: 0, dropped: 0, skipped: 0, pending: 0 }
+export const noFrames: FrameCounters = { captured: 0, inferred: 0, dropped: 0, skipped: 0, still: 0, pending: 0 }
 
 export function addCounters(a: FrameCounters, b: FrameCounters): FrameCounters {
   return {
@@ -8,6 +8,7 @@ export function addCounters(a: FrameCounters, b: FrameCounters): FrameCounters {
     inferred: a.inferred + b.inferred,
     dropped: a.dropped + b.dropped,
     skipped: a.skipped + b.skipped,
+    still: a.still + b.still,
     pending: a.pending + b.pending,
   }
 }

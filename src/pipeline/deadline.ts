@@ -15,7 +15,7 @@ const frames = 15
 
 /**
  * Decides how long the vision process may now stay silent. Progress is work that finished: a result, or frames that
- * were meant to be skipped. While no frames arrive there is nothing to finish, and silence is fine.
+ * were meant to be skipped; a picture is neither. While no frames arrive there is nothing to finish, and silence is fine.
  */
 export class ProgressDeadline {
   readonly #inferenceMs = new Ring(64)
@@ -41,7 +41,8 @@ export class ProgressDeadline {
         this.#inferenceMs.push(report.timingMs.inference)
         return true
       case 'skipping':
-        return true
+        // Frames that need no model say nothing about one that is being loaded.
+        return this.#isReady
       case 'ready':
         this.#isReady = true
         return true

@@ -1,15 +1,25 @@
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { FrameCounters, VisionReport, VisionStart } from '../core/vision-protocol.ts'
+import type {
+  FrameCounters,
+  PictureReport,
+  PictureRequest,
+  Tuning,
+  VisionReport,
+  VisionStart,
+} from '../core/vision-protocol.ts'
 import { backoffDelays } from '../lib/backoff.ts'
 import { addCounters, lostWithProcess, noFrames } from './counters.ts'
 import { ProgressDeadline } from './deadline.ts'
+import { type Picture, PictureRequests } from './picture-requests.ts'
 import { VisionProcess, type VisionProcessOptions } from './vision-process.ts'
+
+export type { Picture } from './picture-requests.ts'
 
 export type SupervisorOptions = Omit<VisionProcessOptions, 'onReport'> & {
   readonly start: VisionStart
-  readonly onReport: (report: VisionReport) => void
+  readonly onReport: (report: Exclude<VisionReport, PictureReport>) => void
   /** The process is gone and will be started again: why, in words. */
   readonly onDown: (down: Ending) => void
   /** Least silence that counts as a hang, in ms. */
@@ -40,6 +50,8 @@ export type Ending = {
  */
 export class VisionSupervisor {
   readonly #options: SupervisorOptions
+  readonly #pictures = new PictureRequests()
+  #tuning: Tuning
   #past = noFrames
   #current = noFrames
   #process: VisionProcess | undefined
@@ -47,6 +59,7 @@ export class VisionSupervisor {
 
   constructor(options: SupervisorOptions) {
     this.#options = options
+    this.#tuning = options.start.tuning
   }
 
   get pid(): number | undefined {
@@ -56,6 +69,19 @@ export class VisionSupervisor {
   /** Frames of all processes so far. */
   get counters(): FrameCounters {
     return addCounters(this.#past, this.#current)
+  }
+
+  /** Holds for the process that runs, and for those to come. */
+  tune(tuning: Tuning): void {
+    this.#tuning = tuning
+    this.#process?.send({ type: 'tune', tuning })
+  }
+
+  /** Always resolves, within 8 s. */
+  async requestPicture(wanted: Omit<PictureRequest, 'type' | 'requestId'>): Promise<Picture> {
+    const vision = this.#process
+    if (vision === undefined) return { reason: 'the vision process is not running' }
+    return this.#pictures.open((requestId) => vision.send({ type: 'picture', requestId, ...wanted }))
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -96,12 +122,13 @@ export class VisionSupervisor {
         if (report.type === 'failed')
           failure = { reason: report.message, isModelInvalid: report.code === 'model_invalid' }
         if (deadline.note(report)) rearm()
-        onReport(report)
+        if (report.type === 'picture') this.#pictures.answer(report)
+        else onReport(report)
       },
     })
     this.#process = vision
     rearm()
-    vision.send(start)
+    vision.send({ ...start, tuning: this.#tuning })
     const stopped = Promise.withResolvers<undefined>()
     const onAbort = () => stopped.resolve(undefined)
     signal.addEventListener('abort', onAbort, { once: true })
@@ -128,6 +155,7 @@ export class VisionSupervisor {
       clearTimeout(timer)
       signal.removeEventListener('abort', onAbort)
       this.#process = undefined
+      this.#pictures.endAll('the vision process is down')
       this.#past = addCounters(this.#past, lostWithProcess(this.#current))
       this.#current = noFrames
     }

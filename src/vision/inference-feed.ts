@@ -3,8 +3,9 @@ import { Worker } from 'node:worker_threads'
 import { SightdError } from '../core/errors.ts'
 import type { Frame } from '../core/frame.ts'
 import type { Finding } from '../core/prediction.ts'
-import type { FrameCounters, StageTimings, VisionModel } from '../core/vision-protocol.ts'
+import type { FrameCounters, StageTimings, Tuning, VisionModel } from '../core/vision-protocol.ts'
 import type { BufferPool } from '../lib/buffer-pool.ts'
+import { Admission } from './admission.ts'
 import type { InferenceOptions, InferenceReply, InferenceRequest } from './inference.ts'
 
 export type FeedResult = {
@@ -19,7 +20,18 @@ export type FeedResult = {
   readonly timingMs: StageTimings
 }
 
-type NumberedFrame = Frame & { readonly id: number; readonly readyMs: number }
+export type FeedTuning = Omit<Tuning, 'keepsPictures'>
+
+export type FeedOptions = {
+  readonly options: InferenceOptions
+  readonly pool: BufferPool
+  readonly tuning: FeedTuning
+  readonly onResult: (result: FeedResult) => void
+  /** Sees a frame before its buffer goes back: just before its result is told, or as one that is left out and not stale. */
+  readonly onSpent?: (frame: NumberedFrame, fate: 'inferred' | 'left out') => void
+}
+
+export type NumberedFrame = Frame & { readonly id: number; readonly readyMs: number }
 type Flight = NumberedFrame & { readonly startedMs: number }
 
 /**
@@ -36,26 +48,25 @@ export class InferenceFeed {
   readonly ended: Promise<void>
   readonly #worker: Worker
   readonly #giveBack: BufferPool['give']
-  readonly #onResult: (result: FeedResult) => void
-  readonly #minIntervalMs: number
+  readonly #onResult: FeedOptions['onResult']
+  readonly #onSpent: FeedOptions['onSpent']
+  readonly #admission: Admission
+  #lowestScore: number | null
   #isReady = false
   #waiting: NumberedFrame | undefined
   #flight: Flight | undefined
-  #nextDueMs = 0
   #captured = 0
   #inferred = 0
   #dropped = 0
   #skipped = 0
+  #still = 0
 
-  constructor({
-    options,
-    pool,
-    maxFps,
-    onResult,
-  }: { options: InferenceOptions; pool: BufferPool; maxFps: number | null; onResult: (result: FeedResult) => void }) {
+  constructor({ options, pool, tuning, onResult, onSpent }: FeedOptions) {
     this.#giveBack = (buffer) => pool.give(buffer)
     this.#onResult = onResult
-    this.#minIntervalMs = maxFps === null ? 0 : 1000 / maxFps
+    this.#onSpent = onSpent
+    this.#admission = new Admission(tuning)
+    this.#lowestScore = tuning.lowestScore
     this.#worker = new Worker(new URL(`./inference${extname(import.meta.url)}`, import.meta.url), {
       workerData: options,
     })
@@ -87,23 +98,31 @@ export class InferenceFeed {
       inferred: this.#inferred,
       dropped: this.#dropped,
       skipped: this.#skipped,
+      still: this.#still,
       pending,
     }
   }
 
-  /** Takes a frame and its buffer; false when it is skipped, by the rate limit or as stale. */
+  /** Holds from the next frame on; those that are with the model or next in line stay there. */
+  tune(tuning: FeedTuning): void {
+    this.#admission.tune(tuning, performance.now())
+    this.#lowestScore = tuning.lowestScore
+  }
+
+  /** Takes a frame and its buffer; false when it is skipped. */
   offer(frame: Frame): boolean {
     const readyMs = performance.now()
-    const id = this.#captured++
-    if (frame.isStale || readyMs < this.#nextDueMs) {
+    const numbered = { ...frame, id: this.#captured++, readyMs }
+    const verdict = this.#admission.judge(frame, readyMs)
+    if (verdict !== 'infer') {
       this.#skipped++
+      if (verdict === 'still') this.#still++
+      if (!frame.isStale) this.#onSpent?.(numbered, 'left out')
       this.#giveBack(frame.data)
       return false
     }
-    // Counted on from the due time, so that a camera at 30 fps limited to 10 gives 10 and not 7.5.
-    this.#nextDueMs = Math.max(this.#nextDueMs, readyMs - this.#minIntervalMs / 2) + this.#minIntervalMs
     this.#drop()
-    this.#waiting = { ...frame, id, readyMs }
+    this.#waiting = numbered
     this.#sendNext()
     return true
   }
@@ -127,7 +146,8 @@ export class InferenceFeed {
     this.#flight = { ...this.#waiting, startedMs: performance.now() }
     this.#waiting = undefined
     const { geometry, data } = this.#flight
-    this.#worker.postMessage({ type: 'frame', geometry, data } satisfies InferenceRequest, [data.buffer])
+    const request: InferenceRequest = { type: 'frame', geometry, data, lowestScore: this.#lowestScore }
+    this.#worker.postMessage(request, [data.buffer])
   }
 
   #land({ finding, timingMs, data }: Extract<InferenceReply, { type: 'result' }>): void {
@@ -135,6 +155,7 @@ export class InferenceFeed {
     if (flight === undefined) throw new Error('a result without a frame')
     this.#flight = undefined
     this.#inferred++
+    this.#onSpent?.({ ...flight, data }, 'inferred')
     this.#giveBack(data)
     this.#sendNext()
     const { id, capturedAtMs, geometry, readyMs, startedMs } = flight

@@ -14,11 +14,16 @@ import { ModelSession } from './session.ts'
 export type InferenceOptions = {
   readonly modelDir: string
   readonly threads: number
-  readonly threshold: number | null
 }
 
 export type InferenceRequest =
-  | { readonly type: 'frame'; readonly geometry: FrameGeometry; readonly data: Uint8Array<ArrayBuffer> }
+  | {
+      readonly type: 'frame'
+      readonly geometry: FrameGeometry
+      readonly data: Uint8Array<ArrayBuffer>
+      /** Null: the model's own threshold. */
+      readonly lowestScore: number | null
+    }
   | { readonly type: 'close' }
 
 export type InferenceReply =
@@ -42,20 +47,20 @@ try {
   port.close()
 }
 
-async function serve(
-  port: NonNullable<typeof parentPort>,
-  { modelDir, threads, threshold }: InferenceOptions,
-): Promise<void> {
+async function serve(port: NonNullable<typeof parentPort>, { modelDir, threads }: InferenceOptions): Promise<void> {
   const startMs = performance.now()
   const folder = await readModelFolder(modelDir)
   const { manifest } = folder
-  const { name, version, task } = manifest
+  const { name, version, task, threshold } = manifest
   await using session = await ModelSession.open(folder, { threads })
   const decode = createDecoder(manifest)
-  const lowestScore = threshold ?? manifest.threshold
   let preprocessor: { readonly for: FrameGeometry; readonly use: Preprocessor } | undefined
 
-  const infer = async ({ geometry, data }: Extract<InferenceRequest, { type: 'frame' }>): Promise<InferenceReply> => {
+  const infer = async ({
+    geometry,
+    data,
+    lowestScore,
+  }: Extract<InferenceRequest, { type: 'frame' }>): Promise<InferenceReply> => {
     if (preprocessor === undefined || !sameGeometry(preprocessor.for, geometry)) {
       preprocessor = { for: geometry, use: createPreprocessor(geometry, manifest.input) }
     }
@@ -65,7 +70,7 @@ async function serve(
     const preprocessed = performance.now()
     const outputs = await session.run()
     const inferred = performance.now()
-    const finding = mapBoxes(decode(outputs, lowestScore), (box) => boxInFrame(box, window, geometry))
+    const finding = mapBoxes(decode(outputs, lowestScore ?? threshold), (box) => boxInFrame(box, window, geometry))
     const timingMs = {
       preprocess: preprocessed - begin,
       inference: inferred - preprocessed,
@@ -81,7 +86,7 @@ async function serve(
     if (request.type === 'close') running.then(closed.resolve, closed.reject)
     else running = infer(request).then((reply) => port.postMessage(reply, [request.data.buffer]), closed.reject)
   })
-  const model = { name, version, task, sha256: folder.sha256 }
+  const model = { name, version, task, threshold, sha256: folder.sha256 }
   port.postMessage({ type: 'ready', model, loadMs: performance.now() - startMs } satisfies InferenceReply)
   await closed.promise
   port.close()

@@ -12,6 +12,7 @@ import { BufferPool } from '../lib/buffer-pool.ts'
 import { type CameraNews, watchCamera } from './camera.ts'
 import { InferenceFeed } from './inference-feed.ts'
 import { endLeftovers } from './leftovers.ts'
+import { PictureDesk } from './picture-desk.ts'
 
 /**
  * The vision process: this thread drains the source, the inference thread runs the model. It is told what to do by the
@@ -31,13 +32,25 @@ const skipReportMs = 1000
 const maxUnsent = 100
 
 const stop = new AbortController()
-const started = Promise.withResolvers<VisionStart>()
+const started = Promise.withResolvers<Parts>()
+let parts: Parts | undefined
 let unsent = 0
 
 process.on('message', (message) => {
   const command = v.parse(visionCommandSchema, message)
-  if (command.type === 'start') started.resolve(command)
-  else stop.abort()
+  switch (command.type) {
+    case 'start':
+      // Before anything is waited for, so that what is told next finds it.
+      parts = assemble(command)
+      return started.resolve(parts)
+    case 'tune':
+      parts?.desk.keep(command.tuning.keepsPictures)
+      return parts?.feed.tune(command.tuning)
+    case 'picture':
+      return parts?.desk.ask(command)
+    case 'stop':
+      return stop.abort()
+  }
 })
 // Nobody is left to read results or to stop this process: the whole group goes, a camera child included.
 process.on('disconnect', () => process.kill(-process.pid, 'SIGKILL'))
@@ -48,41 +61,60 @@ try {
   const code = error instanceof SightdError && error.code === 'model_invalid' ? 'model_invalid' : 'vision_failed'
   await conclude({ type: 'failed', code, message: describeError(error) })
 }
-/** Runs until `signal` aborts; throws when the inference thread fails. */
-async function watch(
-  { source, maxFps, modelDir, threads, threshold }: VisionStart,
-  signal: AbortSignal,
-): Promise<FrameCounters> {
-  await endLeftovers(dirname(process.cwd())).catch((error: unknown) => {
-    report({ type: 'camera', state: 'wedged', reason: describeError(error), advice: null })
+
+type Parts = ReturnType<typeof assemble>
+
+function assemble({ source, modelDir, threads, tuning }: VisionStart) {
+  let cameraNews: CameraNews = { state: 'starting', reason: null, advice: null }
+  const onNews = (news: CameraNews) => {
+    // Trouble stays the answer while the camera is tried again.
+    if (news.state !== 'starting') cameraNews = news
+    report({ type: 'camera', ...news })
+  }
+  const desk = new PictureDesk({
+    onAnswer: report,
+    explainNoFrame: () =>
+      cameraNews.state === 'online'
+        ? 'the model is not through with any'
+        : `the camera is ${cameraNews.state}${cameraNews.reason === null ? '' : `, ${cameraNews.reason}`}`,
   })
-  const failed = new AbortController()
+  desk.keep(tuning.keepsPictures)
   const pool = new BufferPool(
     buffersInCirculation,
     frameBytes(paddedGeometry(source.width, source.height, widestPadding)),
   )
-  const inference = new InferenceFeed({
-    options: { modelDir, threads, threshold },
+  const feed = new InferenceFeed({
+    options: { modelDir, threads },
     pool,
-    maxFps,
+    tuning,
     onResult: (result) => {
-      if (unsent < maxUnsent) report({ type: 'result', ...result, counters: inference.counters })
+      if (unsent < maxUnsent) report({ type: 'result', ...result, counters: feed.counters })
     },
+    onSpent: (frame, fate) => desk.note(frame, fate),
   })
-  inference.ended.catch((error: unknown) => failed.abort(error))
-  inference.ready.then((ready) => report({ type: 'ready', ...ready })).catch(() => {})
+  return { source, pool, feed, desk, onNews }
+}
+
+/** Runs until `signal` aborts; throws when the inference thread fails. */
+async function watch({ source, pool, feed, desk, onNews }: Parts, signal: AbortSignal): Promise<FrameCounters> {
+  const failed = new AbortController()
+  feed.ended.catch((error: unknown) => failed.abort(error))
+  feed.ready.then((ready) => report({ type: 'ready', ...ready })).catch(() => {})
+  await endLeftovers(dirname(process.cwd())).catch((error: unknown) => {
+    onNews({ state: 'wedged', reason: describeError(error), advice: null })
+  })
   let skipReportDueMs = 0
   const onFrame = (frame: Frame) => {
     // A model that hangs must not hide behind frames that are skipped meanwhile.
-    if (inference.offer(frame) || inference.counters.pending > 0 || performance.now() < skipReportDueMs) return
+    if (feed.offer(frame) || feed.counters.pending > 0 || performance.now() < skipReportDueMs) return
     skipReportDueMs = performance.now() + skipReportMs
-    report({ type: 'skipping', counters: inference.counters })
+    report({ type: 'skipping', counters: feed.counters })
   }
-  const onNews = (news: CameraNews) => report({ type: 'camera', ...news })
   await watchCamera({ source, pool, onFrame, onNews }, AbortSignal.any([signal, failed.signal]))
+  desk.close()
   failed.signal.throwIfAborted()
-  await inference.close()
-  return inference.counters
+  await feed.close()
+  return feed.counters
 }
 
 /** `onSent` is called when the report is on its way, or when there is nobody left to send it to. */

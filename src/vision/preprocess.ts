@@ -10,9 +10,14 @@ export type TensorData = Uint8Array | Int8Array | Float32Array
 export type Preprocessor = {
   /** The part of the frame that the tensor shows. */
   readonly window: SourceWindow
-  /** Writes a frame into `tensor`; allocates nothing. Letterbox bars are never touched: `createInputTensor` drew them. */
-  write(frame: Uint8Array, tensor: TensorData): void
+  /**
+   * Writes a frame into `tensor`, or only these rows of the tensor; allocates nothing. Letterbox bars are never touched:
+   * `createInputTensor` drew them.
+   */
+  write(frame: Uint8Array, tensor: TensorData, part?: Range): void
 }
+
+type Range = { readonly from: number; readonly to: number }
 
 /** Grey of the letterbox bars, as Ultralytics' letterbox() has it. */
 const barLevel = 114
@@ -65,10 +70,10 @@ export function createPreprocessor(geometry: FrameGeometry, input: ModelInput): 
 
   return { window, write }
 
-  function write(frame: Uint8Array, tensor: TensorData): void {
+  function write(frame: Uint8Array, tensor: TensorData, part: Range = rows): void {
     const { first: lxFirst, weight: lxWeight } = luma.x
     const { first: cxFirst, weight: cxWeight } = chroma.x
-    for (let row = rows.from; row < rows.to; row++) {
+    for (let row = Math.max(rows.from, part.from); row < Math.min(rows.to, part.to); row++) {
       const ly = luma.y.weight[row] ?? 0
       const y0 = planes.y + (luma.y.first[row] ?? 0) * geometry.stride
       const y1 = y0 + geometry.stride
@@ -144,7 +149,7 @@ function taps(count: number, start: number, length: number, frameLength: number,
 }
 
 /** The output positions whose centre lies in the frame; the others are letterbox bars. */
-function insideRange(count: number, start: number, length: number, frameLength: number): { from: number; to: number } {
+function insideRange(count: number, start: number, length: number, frameLength: number): Range {
   const inside = (i: number) => {
     const centre = start + ((i + 0.5) * length) / count
     return centre >= 0 && centre <= frameLength

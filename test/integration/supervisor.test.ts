@@ -6,7 +6,7 @@ import { copyOfBundledModel } from '../support/models.ts'
 import { endlessModel } from '../support/onnx.ts'
 import { isRunning } from '../support/processes.ts'
 import { tempFolder } from '../support/temp-folder.ts'
-import { demoPhotos, expectExact, supervise } from '../support/vision.ts'
+import { demoPhotos, everyFrame, expectExact, supervise } from '../support/vision.ts'
 
 describe('VisionSupervisor', () => {
   test('every frame is accounted for, over kills and a stop', async () => {
@@ -43,7 +43,10 @@ describe('VisionSupervisor', () => {
   test.each([null, 5])(
     'a run of the model that never ends is noticed, with a limit of %s frames per second',
     async (maxFps) => {
-      const { events, next } = await supervise({ modelDir: await endlessModel(), maxFps }, { minHangMs: 1500 })
+      const { events, next } = await supervise(
+        { modelDir: await endlessModel(), tuning: { ...everyFrame, maxFps } },
+        { minHangMs: 1500 },
+      )
       await next('ready')
       expect((await next('down')).down.reason).toMatch(/no progress/)
       await next('ready', events.length)
@@ -51,7 +54,7 @@ describe('VisionSupervisor', () => {
   )
 
   test('a limit on frames per second skips frames on purpose, and says so', async () => {
-    const { supervisor, next, stopAndWait } = await supervise({ maxFps: 5 })
+    const { supervisor, next, stopAndWait } = await supervise({ tuning: { ...everyFrame, maxFps: 5 } })
     await next('skipping')
     await next('result')
     await stopAndWait()

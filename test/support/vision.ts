@@ -1,12 +1,21 @@
 import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished } from 'vitest'
 import type { CameraState } from '../../src/core/camera-state.ts'
-import type { VisionReport, VisionStart } from '../../src/core/vision-protocol.ts'
+import type { Tuning, VisionReport, VisionStart } from '../../src/core/vision-protocol.ts'
 import { bundledModel } from '../../src/daemon.ts'
 import { type Ending, VisionSupervisor } from '../../src/pipeline/supervisor.ts'
 import { tempFolder } from './temp-folder.ts'
 
 export const demoPhotos = fileURLToPath(new URL('../../deploy/demo', import.meta.url))
+
+/** Every frame goes to the model, as soon as it has time. */
+export const everyFrame: Tuning = {
+  lowestScore: null,
+  maxFps: null,
+  isPaused: false,
+  motion: null,
+  keepsPictures: false,
+}
 
 /** A supervisor with a real vision process, and every event it gives, in order. */
 export async function supervise(
@@ -33,8 +42,7 @@ export async function supervise(
       type: 'start',
       modelDir: bundledModel,
       threads: 1,
-      threshold: null,
-      maxFps: null,
+      tuning: everyFrame,
       source: { source: 'replay', path: demoPhotos, width: 320, height: 240, fps: 30 },
       ...changes,
     },
@@ -63,19 +71,25 @@ export async function supervise(
       })
     }
   }
-  /** The first camera report with that state from `from` on. */
-  const camera = async (state: CameraState, from = 0) => {
+  /** The first event of that type from `from` on that fits. */
+  const until = async <T extends (typeof events)[number]['type']>(
+    type: T,
+    fits: (event: Extract<(typeof events)[number], { type: T }>) => boolean,
+    from = 0,
+  ) => {
     for (let at = from; ; ) {
-      const report = await next('camera', at)
-      if (report.state === state) return report
-      at = events.indexOf(report) + 1
+      const event = await next(type, at)
+      if (fits(event)) return event
+      at = events.indexOf(event) + 1
     }
   }
+  /** The first camera report with that state from `from` on. */
+  const camera = (state: CameraState, from = 0) => until('camera', (report) => report.state === state, from)
   const stopAndWait = async () => {
     stop.abort()
     await ended
   }
-  return { supervisor, events, next, camera, stopAndWait, workDir }
+  return { supervisor, events, next, until, camera, stopAndWait, workDir }
 }
 
 export function expectExact({ counters }: VisionSupervisor): void {

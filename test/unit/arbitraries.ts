@@ -23,14 +23,18 @@ export const finding: fc.Arbitrary<Finding> = fc.oneof(
 )
 
 export const counters: fc.Arbitrary<FrameCounters> = fc
-  .record({ inferred: count, dropped: count, skipped: count, pending: fc.nat(2) })
-  .map((parts) => ({ ...parts, captured: parts.inferred + parts.dropped + parts.skipped + parts.pending }))
+  .record({ inferred: count, dropped: count, moving: count, still: count, pending: fc.nat(2) })
+  .map(({ inferred, dropped, moving, still, pending }) => {
+    const skipped = moving + still
+    return { captured: inferred + dropped + skipped + pending, inferred, dropped, skipped, still, pending }
+  })
 
 export const model: fc.Arbitrary<VisionModel> = fc.record({
   name: label,
   version: label,
   sha256: fc.stringMatching(/^[0-9a-f]{64}$/),
   task: fc.constantFrom('classification', 'detection'),
+  threshold: unit,
 })
 
 export const visionResult: fc.Arbitrary<VisionResult> = fc.record({

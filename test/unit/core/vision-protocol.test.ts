@@ -3,6 +3,8 @@ import * as v from 'valibot'
 import { describe, expect, test } from 'vitest'
 import { cameraStateSchema } from '../../../src/core/camera-state.ts'
 import {
+  maxPictureBytes,
+  type Tuning,
   type VisionCommand,
   type VisionReport,
   visionCommandSchema,
@@ -21,15 +23,33 @@ const source = fc.record({
   fps: positive,
 })
 
+const tuning: fc.Arbitrary<Tuning> = fc.record({
+  lowestScore: fc.option(unit),
+  maxFps: fc.option(positive),
+  isPaused: fc.boolean(),
+  motion: fc.option(fc.record({ sensitivity: fc.constantFrom('low', 'medium', 'high'), idle_s: positive })),
+  keepsPictures: fc.boolean(),
+})
+
 const command: fc.Arbitrary<VisionCommand> = fc.oneof(
   fc.record({
     type: fc.constant('start' as const),
     modelDir: text,
     threads: fc.integer({ min: 1, max: 64 }),
-    threshold: fc.option(unit),
-    maxFps: fc.option(positive),
     source,
+    tuning,
   }),
+  fc.record({ type: fc.constant('tune' as const), tuning }),
+  fc.record(
+    {
+      type: fc.constant('picture' as const),
+      requestId: fc.nat(),
+      frameId: fc.option(fc.nat()),
+      maxBytes: fc.integer({ min: 1, max: maxPictureBytes }),
+      quality: fc.integer({ min: 1, max: 100 }),
+    },
+    { requiredKeys: ['type', 'requestId', 'frameId', 'maxBytes'] },
+  ),
   fc.record({ type: fc.constant('stop' as const) }),
 )
 
@@ -43,6 +63,13 @@ const report: fc.Arbitrary<VisionReport> = fc.oneof(
     advice: fc.option(text),
   }),
   fc.record({ type: fc.constantFrom('skipping', 'stopped'), counters }),
+  fc.record({
+    type: fc.constant('picture' as const),
+    requestId: fc.nat(),
+    jpeg: fc.option(fc.base64String()),
+    reason: fc.option(text),
+    frame: fc.option(fc.record({ id: fc.nat(), width: fc.nat(), height: fc.nat(), capturedAtMs: fc.nat() })),
+  }),
   fc.record({
     type: fc.constant('failed' as const),
     code: fc.constantFrom('model_invalid', 'vision_failed'),
@@ -70,7 +97,21 @@ describe('what crosses between the processes', () => {
     )
   })
 
-  const none = { captured: 0, inferred: 0, dropped: 0, skipped: 0, pending: 0 }
+  const none = { captured: 0, inferred: 0, dropped: 0, skipped: 0, still: 0, pending: 0 }
+  const everyFrame = { lowestScore: null, maxFps: null, isPaused: false, motion: null, keepsPictures: false }
+  test.each([
+    ['a score above 1', { type: 'tune', tuning: { ...everyFrame, lowestScore: 1.1 } }],
+    ['a rate of 0', { type: 'tune', tuning: { ...everyFrame, maxFps: 0 } }],
+    ['an unknown sensitivity', { type: 'tune', tuning: { ...everyFrame, motion: { sensitivity: 'most', idle_s: 5 } } }],
+    ['half a tuning', { type: 'tune', tuning: { isPaused: true } }],
+    ['a picture without a limit', { type: 'picture', requestId: 1, frameId: null }],
+    ['a picture of no bytes', { type: 'picture', requestId: 1, frameId: null, maxBytes: 0 }],
+    ['a picture of too many bytes', { type: 'picture', requestId: 1, frameId: null, maxBytes: maxPictureBytes + 1 }],
+  ])('a command with %s is refused', (_, message) => {
+    expect(v.is(visionCommandSchema, sent(message))).toBe(false)
+  })
+
+  const picture = { type: 'picture', requestId: 1, jpeg: '', reason: null, frame: null }
   test.each([
     ['an unknown type', { type: 'hello' }],
     ['no type', {}],
@@ -79,6 +120,7 @@ describe('what crosses between the processes', () => {
     ['a negative counter', { type: 'stopped', counters: { ...none, dropped: -1 } }],
     ['half a frame', { type: 'stopped', counters: { ...none, dropped: 0.5 } }],
     ['an unknown state of the camera', { type: 'camera', state: 'asleep', reason: null }],
+    ['a picture beyond what may be asked for', { ...picture, jpeg: 'A'.repeat(1.4 * maxPictureBytes) }],
     ['an unknown blame', { type: 'failed', code: 'bad_luck', message: '' }],
   ])('a report with %s is refused', (_, message) => {
     expect(v.is(visionReportSchema, sent(message))).toBe(false)

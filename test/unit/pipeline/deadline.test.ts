@@ -63,9 +63,16 @@ describe('ProgressDeadline', () => {
     [true, reports.ready],
     [true, reports.result()],
     [true, reports.skipping],
+    [false, reports.picture],
     [false, reports.failed],
     [false, reports.stopped],
   ])('takes for progress (%s) a report of type $type', (isProgress, report) => {
-    expect(new ProgressDeadline(30).note(report)).toBe(isProgress)
+    const deadline = new ProgressDeadline(30)
+    deadline.note(reports.ready)
+    expect(deadline.note(report)).toBe(isProgress)
+  })
+
+  test('frames that are skipped while the model is loaded do not hide that it takes too long', () => {
+    expect(new ProgressDeadline(30).note(reports.skipping)).toBe(false)
   })
 })

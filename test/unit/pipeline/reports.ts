@@ -3,12 +3,13 @@ import type { VisionReport, VisionResult } from '../../../src/core/vision-protoc
 
 /** One report of each type, as the vision process sends it. */
 
-const counters = { captured: 1, inferred: 1, dropped: 0, skipped: 0, pending: 0 }
+const counters = { captured: 1, inferred: 1, dropped: 0, skipped: 0, still: 0, pending: 0 }
 
-export const model = { name: 'ssd', version: '1', sha256: '0'.repeat(64), task: 'detection' } as const
+export const model = { name: 'ssd', version: '1', sha256: '0'.repeat(64), task: 'detection', threshold: 0.5 } as const
 export const ready: VisionReport = { type: 'ready', model, loadMs: 100 }
 export const skipping: VisionReport = { type: 'skipping', counters }
 export const stopped: VisionReport = { type: 'stopped', counters }
+export const picture: VisionReport = { type: 'picture', requestId: 1, jpeg: null, reason: 'no frame', frame: null }
 export const failed: VisionReport = { type: 'failed', code: 'vision_failed', message: 'out of memory' }
 
 export function camera(state: CameraState, reason: string | null = null): VisionReport {

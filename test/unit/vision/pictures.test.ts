@@ -3,8 +3,17 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { frameBytes, paddedGeometry, planeOffsets } from '../../../src/core/frame.ts'
 import { zoomInto } from '../../../src/vision/pan-zoom.ts'
-import { pictureGeometry, readPicture, toI420, writeJpeg } from '../../../src/vision/picture.ts'
+import {
+  encodeJpeg,
+  pictureGeometry,
+  readPicture,
+  toI420,
+  toRgb,
+  toRgbInParts,
+  writeJpeg,
+} from '../../../src/vision/picture.ts'
 import { createInputTensor, createPreprocessor } from '../../../src/vision/preprocess.ts'
+import { readJpeg } from '../../support/jpeg.ts'
 import { tempFolder } from '../../support/temp-folder.ts'
 
 const flat = (width: number, height: number, colour: readonly number[]) => ({
@@ -54,6 +63,56 @@ describe('pictures', () => {
     const whole = await readFile(path)
     await writeFile(path, whole.subarray(0, whole.length / 2))
     await expect(readPicture(path, 16)).rejects.toMatchObject({ code: 'image_invalid' })
+  })
+})
+
+describe('encodeJpeg', () => {
+  const geometry = paddedGeometry(640, 480)
+  /** Slopes with a little noise, like a photo. */
+  const frame = {
+    geometry,
+    data: Uint8Array.from({ length: frameBytes(geometry) }, (_, i) => ((i % 640) + i / 5000 + ((i * 7919) % 13)) % 256),
+  }
+
+  test('shows every part of the frame', async () => {
+    const { u } = planeOffsets(geometry)
+    const smooth = { geometry, data: frame.data.map((_, i) => (i < u ? 60 + (i % 640) / 10 + i / 6000 : 150)) }
+    const jpeg = await encodeJpeg(smooth, { maxBytes: 1_000_000, quality: 100 })
+    const { width, height, rgb } = await readJpeg(jpeg ?? '')
+    expect([width, height]).toEqual([640, 480])
+    const wanted = toRgb(smooth).rgb
+    let worst = 0
+    for (let i = 0; i < wanted.length; i++) worst = Math.max(worst, Math.abs((rgb[i] ?? 0) - (wanted[i] ?? 0)))
+    expect(worst).toBeLessThanOrEqual(6)
+  })
+
+  test('is made smaller until it fits: in quality first, then in size', async () => {
+    const sizes: string[] = []
+    for (const maxBytes of [1_000_000, 80_000, 40_000, 20_000, 3000, 1000, 500]) {
+      const jpeg = await encodeJpeg(frame, { maxBytes })
+      if (jpeg === undefined) sizes.push('none')
+      else {
+        expect(jpeg.length).toBeLessThanOrEqual(maxBytes)
+        const { width, height } = await readJpeg(jpeg)
+        sizes.push(`${width}x${height}`)
+      }
+    }
+    expect(sizes).toEqual(['640x480', '640x480', '640x480', '320x240', '160x120', '80x60', 'none'])
+  })
+
+  test('gives way to others while it converts colours: at 640x480 four times and once at the end', async () => {
+    let turns = 0
+    let isDone = false
+    const count = () => {
+      if (isDone) return
+      turns++
+      setImmediate(count)
+    }
+    setImmediate(count)
+    const { rgb } = await toRgbInParts(frame)
+    isDone = true
+    expect(turns).toBe(5)
+    expect(Buffer.compare(rgb, toRgb(frame).rgb)).toBe(0)
   })
 })
 
