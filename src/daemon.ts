@@ -1,208 +1,256 @@
 import { randomBytes } from 'node:crypto'
-import { availableParallelism } from 'node:os'
 import { extname, join } from 'node:path'
-import type { Config } from './config/schema.ts'
-import type { VisionReport, VisionResult } from './core/vision-protocol.ts'
+import { readBrokerLogin } from './config/broker-login.ts'
+import { LiveConfig } from './config/live-config.ts'
+import type { ConfigBuilder } from './config/load.ts'
+import { describeError } from './core/errors.ts'
+import type { Metrics } from './core/metrics.ts'
+import { describeView, emptyView } from './core/scene.ts'
 import { packageRoot, packageVersions } from './lib/package.ts'
-import { readSecretFile } from './lib/secret-file.ts'
+import { MqttDevice } from './mqtt/device.ts'
 import { startEmbeddedBroker } from './mqtt/embedded-broker.ts'
-import { MqttLink } from './mqtt/link.ts'
-import { encodeMessage, infoSchema, resultSchema, stateSchema } from './mqtt/messages.ts'
-import { resultMessage } from './mqtt/result-message.ts'
-import { deviceTopics } from './mqtt/topics.ts'
-import { DeviceState } from './pipeline/device-state.ts'
-import { RunStats, type RunSummary } from './pipeline/run-stats.ts'
-import { describeSightings, Scene } from './pipeline/scene.ts'
-import { VisionSupervisor } from './pipeline/supervisor.ts'
+import { EventPictures } from './pipeline/event-pictures.ts'
+import { Pipeline } from './pipeline/pipeline.ts'
+import type { RunSummary } from './pipeline/run-stats.ts'
 import { defaultDeviceId, readBoard, residentBytes } from './system/board.ts'
+import { readTemperature, readThrottled } from './system/board-sensors.ts'
 import type { Log } from './system/log.ts'
+import { openStateFolder, stateFolderPath } from './system/state-folder.ts'
+import { startWeb } from './system/web.ts'
 import { openWorkFolder } from './system/work-folder.ts'
 
 export type DaemonOptions = {
-  readonly config: Config
-  /** Start an MQTT broker of our own and use it. */
-  readonly isBrokerEmbedded: boolean
+  readonly configure: ConfigBuilder
+  /** A demo starts an MQTT broker of its own and uses it, and keeps nothing. */
+  readonly isDemo: boolean
   /** End after this many results. */
   readonly maxResults: number | undefined
   readonly log: Log
   /** Called every second with one line on how it goes. */
   readonly onStatus: (line: string) => void
   readonly signal: AbortSignal
+  /** Where the board's own files are, `/sys` among them. */
+  readonly boardRoot?: string
 }
 
 export type DaemonSummary = RunSummary & {
   readonly memoryMb: { readonly control: number; readonly vision: number | null }
+  /** It was told to start anew, with its configuration read afresh. */
+  readonly isRestart: boolean
 }
 
 export const bundledModel = join(packageRoot, 'models/ssdlite-mobilenet-v2-coco/1')
 
 const firstBrokerPort = 1883
-const stateHeartbeatMs = 60_000
+const heartbeatMs = 60_000
+const boardPollMs = 10_000
+const megabyte = 1024 * 1024
+const dayMs = 24 * 3600 * 1000
 
 /** The control process: builds every part, wires them, and takes them down in reverse when `signal` aborts. */
-export async function runDaemon({
-  config,
-  isBrokerEmbedded,
-  maxResults,
-  log,
-  onStatus,
-  signal,
-}: DaemonOptions): Promise<DaemonSummary> {
+export async function runDaemon(options: DaemonOptions): Promise<DaemonSummary> {
+  const { configure, isDemo, maxResults, log, onStatus, signal, boardRoot = '/' } = options
   await using cleanup = new AsyncDisposableStack()
-  const board = await readBoard()
-  const id = config.id ?? (await defaultDeviceId(board))
-  const topics = deviceTopics(config.mqtt.base_topic, id)
-  const boot = randomBytes(4).toString('hex')
-  const versions = packageVersions()
+  const every = (ms: number, act: () => unknown) => {
+    const timer = setInterval(act, ms)
+    cleanup.defer(() => clearInterval(timer))
+  }
+  const done = new AbortController()
+  let isRestart = false
+  let seen = describeView(emptyView)
+
   const workFolder = cleanup.use(await openWorkFolder())
-  const broker = isBrokerEmbedded ? cleanup.use(await startEmbeddedBroker(firstBrokerPort)) : undefined
-  const brokerUrl = broker?.url ?? config.mqtt.url
+  const statePath = isDemo ? join(workFolder.path, 'state') : stateFolderPath(configure({}).state_dir)
+  const stateFolder = cleanup.use(await openStateFolder(statePath))
+  const config = await LiveConfig.open(configure, stateFolder.path)
+  if (config.problem !== undefined)
+    log.warn({ problem: config.problem }, 'settings made over MQTT are not all in force')
+  const { mqtt, home_assistant: homeAssistant, web } = config.current
+  // A secret that is missing or open to others is a mistake to be told at once, not an outage.
+  await readBrokerLogin(mqtt)
+
+  const board = await readBoard()
+  const id = config.current.id ?? (await defaultDeviceId(board))
+  const versions = packageVersions()
+  const boot = randomBytes(4).toString('hex')
+  const started = new Date().toISOString()
+  const broker = isDemo ? cleanup.use(await startEmbeddedBroker(firstBrokerPort)) : undefined
+  const url = broker?.url ?? mqtt.url
   if (broker !== undefined)
     log.info(
-      { try: `mosquitto_sub -h 127.0.0.1 -p ${broker.port} -v -t '${config.mqtt.base_topic}/#'` },
+      { try: `mosquitto_sub -h 127.0.0.1 -p ${broker.port} -v -t '${mqtt.base_topic}/#'` },
       'MQTT broker of the demo is up; to watch, type',
     )
 
-  const stats = new RunStats()
-  const scene = new Scene()
-  const device = new DeviceState()
-  const link = cleanup.use(
-    new MqttLink({
-      url: brokerUrl,
-      clientId: `sightd-${id}`,
-      username: config.mqtt.username,
-      password: config.mqtt.password_file === undefined ? undefined : await readSecretFile(config.mqtt.password_file),
-      statusTopic: topics.status,
+  const device: MqttDevice = cleanup.use(
+    await MqttDevice.open({
+      id,
+      boot,
+      baseTopic: mqtt.base_topic,
+      settings: async () => ({
+        url,
+        ...(broker === undefined ? await readBrokerLogin(mqtt) : {}),
+        keepaliveS: mqtt.keepalive_s,
+        sessionExpiryS: mqtt.session_expiry_s,
+      }),
+      homeAssistant,
+      folder: stateFolder.path,
+      outbox: {
+        maxBytes: mqtt.outbox_max_mb * megabyte,
+        maxAgeMs: mqtt.outbox_max_days * dayMs,
+        replayRate: mqtt.replay_rate,
+      },
+      commanded: {
+        info: () => info(),
+        takePicture: () => (config.current.pictures.on_request ? pipeline.takePicture() : undefined),
+        restart: () => {
+          isRestart = true
+          done.abort()
+        },
+        settings: () => ({ config: config.settable, overlay: config.overlay }),
+        change: async (patch) => {
+          const problem = await config.patch(patch)
+          apply()
+          return problem
+        },
+      },
+      onChange: () => publishState(),
       log,
     }),
   )
-  link.setState(
-    topics.info,
-    encodeMessage(infoSchema, {
-      v: 1,
-      id,
-      name: config.name ?? id,
-      sw: versions.own,
-      node: process.versions.node,
-      ort: versions.ort,
-      os: board.os,
-      arch: process.arch,
-      board: board.model,
-      serial: board.serial,
-      boot,
-      started: new Date().toISOString(),
-      capabilities: ['classification', 'detection'],
-    }),
-  )
 
-  const done = new AbortController()
-  const running = AbortSignal.any([signal, done.signal])
-  const supervisor = new VisionSupervisor({
+  const pictures = new EventPictures({
+    take: () => pipeline.takePicture(),
+    publish: (event, jpeg) => device.publish.eventSnapshot(event, jpeg),
+  })
+  const pipeline: Pipeline = new Pipeline({
+    config: config.current,
+    modelDir: config.current.model.path ?? bundledModel,
     entry: new URL(`./vision/main${extname(import.meta.url)}`, import.meta.url),
     workDir: workFolder.path,
-    maxMemoryMb: config.inference.max_memory_mb,
-    start: {
-      type: 'start',
-      modelDir: config.model.path ?? bundledModel,
-      threads: config.inference.threads ?? Math.max(1, availableParallelism() - 1),
-      threshold: config.inference.threshold ?? null,
-      maxFps: config.inference.max_fps ?? null,
-      source: config.camera,
+    onResult: (result, model) => {
+      // Those that land while the vision process stops are beyond what was asked for.
+      if (done.signal.aborted) return
+      device.publish.result(result, model, pipeline.threshold ?? 0, config.current.mqtt.result_rate)
+      if (pipeline.stats.results === maxResults) done.abort()
     },
-    onReport: (report) => {
-      if (report.type === 'result') return onResult(report)
-      if (!device.noteReport(report)) return
-      logReport(report, log)
-      publishState()
+    onEvent: (event) => {
+      device.publish.event(event, pipeline.model)
+      if (config.current.pictures.of_events) void pictures.note(event)
     },
-    onDown: (down) => {
-      log.warn(down, 'vision process is down and will be started again')
-      device.noteDown(down)
-      publishState()
+    onView: (view, atMs) => {
+      device.publish.current(view, atMs)
+      const what = describeView(view, { withScores: true })
+      // That nothing is in view is no news before anything was.
+      if (what !== seen) log.info({ what }, 'sees')
+      seen = what
     },
+    onModel: (model) => device.publish.model(model),
+    onChange: () => publishState(),
+    log,
   })
 
-  let publishedState = ''
-  const publishState = () => {
-    const { camera, model, condition } = device
-    const lasting = {
-      ...condition,
-      camera: { ...camera, source: config.camera.source },
-      model: model === undefined ? null : { name: model.name, version: model.version },
-      threshold: config.inference.threshold ?? null,
-      vision: { restarts: supervisor.restarts },
-      results_dropped: link.droppedResults,
-    }
-    const key = JSON.stringify(lasting)
-    if (key === publishedState) return
-    publishedState = key
-    link.setState(
-      topics.state,
-      encodeMessage(stateSchema, {
-        v: 1,
-        ts: new Date().toISOString(),
-        ...lasting,
-        fps: Math.round(stats.fps * 10) / 10,
-      }),
+  const info = () => ({
+    v: 1 as const,
+    id,
+    name: config.current.name ?? id,
+    sw: versions.own,
+    node: process.versions.node,
+    ort: versions.ort,
+    os: board.os,
+    arch: process.arch,
+    board: board.model,
+    serial: board.serial,
+    boot,
+    started,
+    capabilities: ['classification', 'detection', ...(config.current.pictures.on_request ? ['snapshot'] : [])],
+  })
+  const publishState = (isHeartbeat = false) =>
+    device.publish.state(
+      { ...pipeline.state, ...device.state, settings: { problem: config.problem ?? null } },
+      isHeartbeat,
     )
-  }
-
-  let seq = 0
-  let nextResultMs = 0
-  const onResult = (result: VisionResult) => {
-    // Those that land while the vision process stops are beyond what was asked for.
-    if (done.signal.aborted) return
-    stats.note(result)
-    const { model } = device
-    const now = performance.now()
-    if (model !== undefined && config.mqtt.result_rate > 0 && now >= nextResultMs) {
-      nextResultMs = now + 1000 / config.mqtt.result_rate
-      link.sendResult(topics.result, encodeMessage(resultSchema, resultMessage(result, model, boot, seq++)))
-    }
-    const sightings = scene.note(result.finding)
-    if (sightings !== undefined) log.info({ what: describeSightings(sightings) }, 'sees')
-    if (stats.results === maxResults) done.abort()
-  }
-
-  const statusTimer = setInterval(async () => {
-    const { captured, dropped } = supervisor.counters
-    const megabytes = toMegabytes(process.memoryUsage.rss() + ((await residentBytes(supervisor.pid)) ?? 0))
-    const inference = stats.inferenceMs()?.toFixed(1) ?? '–'
-    onStatus(
-      `${device.condition.status} · ${stats.fps.toFixed(1)} fps · inference ${inference} ms · frames ${captured}, dropped ${dropped} · ${brokerUrl} ${link.isConnected ? 'connected' : 'away'} · ${megabytes} MB`,
-    )
-  }, 1000)
-  cleanup.defer(() => clearInterval(statusTimer))
-  const heartbeat = setInterval(() => {
-    publishedState = ''
+  /** Brings everything in line with the configuration, at the start and when it has changed. */
+  const apply = () => {
+    const { log: logging, pictures: shown, home_assistant: wanted, events, camera } = config.current
+    log.level = logging.level
+    pipeline.configure(config.current)
+    device.publish.info(info())
+    device.publish.allowPictures({ snapshot: shown.on_request, eventSnapshot: shown.of_events })
+    device.announce({
+      ...info(),
+      baseTopic: mqtt.base_topic,
+      labels: wanted.labels,
+      zones: Object.keys(events.zones),
+      hasSnapshot: shown.on_request,
+      hasEventSnapshot: shown.of_events,
+      maxFpsOfCamera: camera.fps,
+    })
     publishState()
-  }, stateHeartbeatMs)
-  cleanup.defer(() => clearInterval(heartbeat))
-
-  publishState()
-  let visionBytes: number | undefined
-  running.addEventListener('abort', async () => {
-    visionBytes = await residentBytes(supervisor.pid)
-  })
-  await supervisor.run(running)
-  const control = toMegabytes(process.memoryUsage.rss())
-  return {
-    ...stats.summary(supervisor.counters),
-    memoryMb: { control, vision: visionBytes === undefined ? null : toMegabytes(visionBytes) },
   }
-}
+  apply()
+  device.start()
 
-function logReport(report: Exclude<VisionReport, VisionResult>, log: Log): void {
-  if (report.type === 'ready')
-    log.info(
-      { name: report.model.name, version: report.model.version, loadMs: Math.round(report.loadMs) },
-      'model loaded',
+  let reading: { tempC: number | null; throttled: number | null } = { tempC: null, throttled: null }
+  let visionBytes: number | undefined
+  const metrics = (): Metrics => ({
+    uptime_s: Math.round((Date.now() - Date.parse(started)) / 1000),
+    control_rss_mb: toMegabytes(process.memoryUsage.rss()),
+    vision_rss_mb: visionBytes === undefined ? null : toMegabytes(visionBytes),
+    temp_c: reading.tempC,
+    throttled: reading.throttled === null ? null : (reading.throttled & 0b100) !== 0,
+    undervoltage: reading.throttled === null ? null : (reading.throttled & 0b1) !== 0,
+    ...pipeline.metrics,
+    ...device.metrics,
+  })
+  const pollBoard = async () => {
+    const [tempC, throttled] = await Promise.all([readTemperature(boardRoot), readThrottled(boardRoot)])
+    reading = { tempC, throttled }
+    pipeline.noteBoard(reading)
+  }
+  await pollBoard()
+  every(boardPollMs, pollBoard)
+  every(heartbeatMs, () => {
+    publishState(true)
+    device.publish.metrics(metrics())
+  })
+  every(1000, async () => {
+    visionBytes = await residentBytes(pipeline.pid)
+    onStatus(statusLine(pipeline, `${url} ${device.isConnected ? 'connected' : 'away'}`, metrics()))
+  })
+  if (web.port !== undefined)
+    await startWeb({
+      port: web.port,
+      metrics,
+      health: () => pipeline.health,
+      labels: () => ({ id, version: versions.own, model: pipeline.model?.name ?? 'none' }),
+    }).then(
+      (page) => cleanup.use(page),
+      // A device should not go blind because a port is taken.
+      (error: unknown) => log.error({ problem: describeError(error) }, 'no metrics page'),
     )
-  else if (report.type === 'camera' && report.reason !== null)
-    log.warn({ state: report.state, reason: report.reason, advice: report.advice }, 'camera trouble, trying again')
-  else if (report.type === 'camera') log.info({ state: report.state }, 'camera')
+
+  const running = AbortSignal.any([signal, done.signal])
+  await pipeline.run(running)
+  return {
+    ...pipeline.stats.summary(pipeline.counters),
+    memoryMb: { control: toMegabytes(process.memoryUsage.rss()), vision: metrics().vision_rss_mb },
+    isRestart: isRestart && !signal.aborted,
+  }
 }
 
 function toMegabytes(bytes: number): number {
-  return Math.round(bytes / 1024 / 1024)
+  return Math.round(bytes / megabyte)
+}
+
+function statusLine({ condition, counters }: Pipeline, broker: string, metrics: Metrics): string {
+  const { fps, inference_ms_p50: inferenceMs, control_rss_mb, vision_rss_mb } = metrics
+  return [
+    condition.status,
+    `${fps.toFixed(1)} fps`,
+    `inference ${inferenceMs?.toFixed(1) ?? '–'} ms`,
+    `frames ${counters.captured}, dropped ${counters.dropped}`,
+    broker,
+    `${control_rss_mb + (vision_rss_mb ?? 0)} MB`,
+  ].join(' · ')
 }

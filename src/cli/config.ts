@@ -42,7 +42,7 @@ export function configDocs(): string {
 
 function defaultOf({ isRequired, fallback }: { isRequired: boolean; fallback: unknown }): string {
   if (isRequired) return '**required**'
-  return fallback === undefined ? '' : `\`${fallback}\``
+  return fallback === undefined ? '' : `\`${typeof fallback === 'object' ? JSON.stringify(fallback) : fallback}\``
 }
 
 const preamble = `# Configuration

@@ -1,17 +1,19 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { readBrokerLogin } from '../config/broker-login.ts'
 import { defaultConfigPath, loadConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { describeError, SightdError } from '../core/errors.ts'
 import { bundledModel } from '../daemon.ts'
 import { packageVersions } from '../lib/package.ts'
-import { readSecretFile } from '../lib/secret-file.ts'
-import { probeBroker } from '../mqtt/link.ts'
+import { probeBroker } from '../mqtt/probe.ts'
 import { readBoard } from '../system/board.ts'
 import { diagnose } from '../system/diagnosis.ts'
 import { readFacts } from '../system/facts.ts'
 import { type Finding, gravest, ok, problem, warning } from '../system/finding.ts'
+import { stateFolderPath } from '../system/state-folder.ts'
 import { diagnoseBroker, diagnoseModel, needOf } from './doctor-findings.ts'
 import { runTrial } from './trial.ts'
 
@@ -24,7 +26,8 @@ const doctorExitCodes = { ok: 0, warning: 1, problem: 2 } as const
 export async function doctor({ config: path, json = false }: DoctorOptions, signal: AbortSignal): Promise<number> {
   const { config, finding } = await findConfig(path)
   // Before the trial, which takes memory and warms the CPU.
-  const [facts, board] = await Promise.all([readFacts(), readBoard()])
+  const folders = [stateFolderPath(config?.state_dir), tmpdir()]
+  const [facts, board] = await Promise.all([readFacts({ folders }), readBoard()])
   const need =
     config === undefined
       ? null
@@ -70,19 +73,18 @@ async function checkModel(config: Config | undefined, signal: AbortSignal): Prom
 async function checkBroker(config: Config | undefined): Promise<Finding> {
   if (config === undefined)
     return warning('broker', 'unknown without a configuration', 'Name a configuration whose mqtt.url is right.')
-  const { url, username, password_file: passwordFile } = config.mqtt
+  const { url } = config.mqtt
   try {
     const probe = await probeBroker({
       url,
       // Not the daemon's: the broker would close its connection for ours.
       clientId: `sightd-doctor-${randomBytes(4).toString('hex')}`,
-      username,
-      password: passwordFile === undefined ? undefined : await readSecretFile(passwordFile),
+      ...(await readBrokerLogin(config.mqtt)),
     })
     return diagnoseBroker(url, probe, Date.now())
   } catch (error) {
     if (!(error instanceof SightdError)) throw error
-    return problem('broker', `not tried: ${describeError(error)}`, 'Mend mqtt.password_file.')
+    return problem('broker', `not tried: ${describeError(error)}`, 'Mend the file.')
   }
 }
 

@@ -1,5 +1,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import * as v from 'valibot'
 import { defaultConfigPath } from '../config/load.ts'
+import { configSchema, deviceIdSchema } from '../config/schema.ts'
 import { exitCodes } from '../core/errors.ts'
 import { packageVersions } from '../lib/package.ts'
 
@@ -11,9 +13,27 @@ Examples:
   sightd model verify models/mine/1          does this model work on this CPU?
   sightd config check config.yaml            lists every mistake with its line
   sightd doctor                              is this board ready, and what is to be done?
+  sightd watch --broker mqtt://192.168.1.10  what do all devices there see, and how are they?
 
 Exit codes: 0 done, 1 failed (the message says why), 2 wrong usage, 78 wrong configuration.
 doctor: 0 all is well, 1 warnings, 2 problems (or wrong usage).`
+
+const watchExamples = `
+On a terminal: a table that is kept up to date, and below it the newest events. Elsewhere: a line for each change.
+
+Examples:
+  sightd watch                                       the broker of ${defaultConfigPath}, or of this machine
+  sightd watch --broker mqtts://broker.lan --username me --password-file ~/.mqtt
+  sightd watch | grep person                         a line when one comes or leaves
+  sightd watch --json | jq 'select(.topic | endswith("/event")) | .payload.label'`
+
+const decommissionExamples = `
+Clears every retained message of the device, Home Assistant's discovery message too, and ends its session. Stop sightd
+on the device first: it would say everything anew.
+
+Examples:
+  sightd decommission                                this device, by ${defaultConfigPath}
+  sightd decommission --broker mqtt://192.168.1.10 --id porch --yes`
 
 /**
  * The command line: each command is one function in another file, loaded when it is called for, since some bring native
@@ -111,6 +131,29 @@ export function createProgram(signal: AbortSignal): (args: string[]) => Promise<
     .option('--json', 'print a JSON array of {check, status, found, advice}')
     .action(does(async (options) => (await import('./doctor.ts')).doctor(options, signal)))
 
+  withBroker(
+    program.command('watch').description('show what all devices at a broker see, and how they are, until Ctrl-C'),
+  )
+    .option('--json', 'print one JSON object per message: device, topic, payload, retained, ts')
+    .addHelpText('after', watchExamples)
+    .action(does(async (options) => (await import('./watch.ts')).watch(options, signal)))
+
+  withBroker(
+    program
+      .command('decommission')
+      .description('take all that a broker keeps of a device away, once the device is gone or stopped'),
+  )
+    .addOption(
+      new Option('-i, --id <id>', "the device (default: the configuration's, else the one of this board)").argParser(
+        allowedBy(deviceIdSchema),
+      ),
+    )
+    .option('-y, --yes', 'do not ask')
+    .option('--force', 'even if the device says that it is online; it comes back unless it is stopped')
+    .option('--json', 'print {device, broker, cleared, left}, lists of topics')
+    .addHelpText('after', decommissionExamples)
+    .action(does(async (options) => (await import('./decommission.ts')).decommission(options, signal)))
+
   return async (args) => {
     try {
       await program.parseAsync(args, { from: 'user' })
@@ -119,6 +162,38 @@ export function createProgram(signal: AbortSignal): (args: string[]) => Promise<
       if (!(error instanceof CommanderError)) throw error
       return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage
     }
+  }
+}
+
+/** Which broker, and who we are there. */
+function withBroker(command: Command): Command {
+  const { url, base_topic: baseTopic } = configSchema.entries.mqtt.wrapped.entries
+  return command
+    .addOption(
+      new Option(
+        '-b, --broker <url>',
+        "the broker (default: the configuration's, else mqtt://127.0.0.1:1883)",
+      ).argParser(allowedBy(url)),
+    )
+    .option(
+      '-c, --config <file>',
+      `configuration with broker and login (default: ${defaultConfigPath}, if it is there)`,
+    )
+    .addOption(
+      new Option('--base <topic>', "first level of the topics (default: the configuration's, else sightd)").argParser(
+        allowedBy(baseTopic),
+      ),
+    )
+    .option('--username <name>', 'user name at the broker')
+    .option('--password-file <file>', 'file whose first line is the password')
+}
+
+/** A parser of arguments that takes what a key of the configuration takes. */
+function allowedBy(schema: v.GenericSchema<string | undefined, string>): (text: string) => string {
+  return (text) => {
+    const parsed = v.safeParse(schema, text)
+    if (parsed.success) return parsed.output
+    throw new InvalidArgumentError(`It has to be ${parsed.issues[0].message}.`)
   }
 }
 

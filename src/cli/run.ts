@@ -1,9 +1,10 @@
 import { join } from 'node:path'
 import * as v from 'valibot'
-import { defaultConfigPath, loadConfig } from '../config/load.ts'
-import { type Config, configSchema } from '../config/schema.ts'
+import { type ConfigBuilder, defaultConfigPath, parseConfig, readConfig } from '../config/load.ts'
+import { configSchema } from '../config/schema.ts'
 import { exitCodes } from '../core/errors.ts'
 import { type DaemonSummary, runDaemon } from '../daemon.ts'
+import { mergePatch } from '../lib/json.ts'
 import { packageRoot } from '../lib/package.ts'
 import { createLog, createTerminalLog } from '../system/log.ts'
 import { Terminal } from '../system/terminal.ts'
@@ -12,27 +13,31 @@ export type RunOptions = { readonly config?: string; readonly demo?: boolean; re
 
 /** `sightd run`: the daemon in the foreground, for systemd and for a person at a terminal alike. */
 export async function run({ config: path, demo = false, maxFrames }: RunOptions, signal: AbortSignal): Promise<number> {
-  const config = demo ? await demoConfig(path) : await loadConfig(path ?? defaultConfigPath)
-  using terminal = process.stdout.isTTY ? new Terminal(process.stdout) : undefined
-  const log = terminal === undefined ? createLog(config.log.level) : createTerminalLog(config.log.level, terminal)
-  const summary = await runDaemon({
-    config,
-    isBrokerEmbedded: demo,
-    maxResults: maxFrames,
-    log,
-    onStatus: (line) => terminal?.status(line),
-    signal,
-  })
-  if (terminal === undefined) log.info(summary, 'stopped')
-  else terminal.line(describeSummary(summary))
-  return exitCodes.ok
+  for (;;) {
+    const configure = demo ? await demoConfig(path) : await readConfig(path ?? defaultConfigPath)
+    const { level } = configure({}).log
+    using terminal = process.stdout.isTTY ? new Terminal(process.stdout) : undefined
+    const log = terminal === undefined ? createLog(level) : createTerminalLog(level, terminal)
+    const summary = await runDaemon({
+      configure,
+      isDemo: demo,
+      maxResults: maxFrames,
+      log,
+      onStatus: (line) => terminal?.status(line),
+      signal,
+    })
+    if (terminal === undefined) log.info(summary, 'stopped')
+    else terminal.line(describeSummary(summary))
+    if (!summary.isRestart) return exitCodes.ok
+  }
 }
 
 /** The demo watches the bundled photos, whatever a configuration says of cameras. */
-async function demoConfig(path: string | undefined): Promise<Config> {
+async function demoConfig(path: string | undefined): Promise<ConfigBuilder> {
   const camera = { source: 'replay', path: join(packageRoot, 'deploy/demo') } as const
-  if (path === undefined) return v.parse(configSchema, { camera })
-  return { ...(await loadConfig(path)), camera: v.parse(configSchema.entries.camera, camera) }
+  if (path === undefined) return (overlay) => parseConfig('', 'demo', mergePatch({ camera }, overlay))
+  const configure = await readConfig(path)
+  return (overlay) => ({ ...configure(overlay), camera: v.parse(configSchema.entries.camera, camera) })
 }
 
 function describeSummary({ results, seconds, fps, frames, ms, firstResultMs, memoryMb }: DaemonSummary): string {

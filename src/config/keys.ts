@@ -125,6 +125,8 @@ function allowedBy(schema: unknown): string {
     if (type === 'number') return ['a number']
     if (type === 'boolean') return ['`true` or `false`']
     if (type === 'string') return ['text']
+    if (type === 'array') return ['a list']
+    if (type === 'record') return ['names with values']
     return []
   })
   const words = [...new Set(all)]

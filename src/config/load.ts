@@ -3,6 +3,7 @@ import { dirname, resolve } from 'node:path'
 import * as v from 'valibot'
 import { isMap, isScalar, LineCounter, parseDocument, visit } from 'yaml'
 import { SightdError } from '../core/errors.ts'
+import { type JsonObject, mergePatch } from '../lib/json.ts'
 import { formatSchemaIssue, type SchemaGuide, schemaIssues } from '../lib/schema-issues.ts'
 import { describeKeys } from './keys.ts'
 import { type Config, configSchema } from './schema.ts'
@@ -12,11 +13,16 @@ export const defaultConfigPath = '/etc/sightd/config.yaml'
 
 const maxConfigBytes = 256 * 1024
 
-/**
- * Reads and checks a configuration file. Throws one SightdError `config_invalid` that lists every mistake with its line,
- * key, what was found and what is allowed.
- */
+/** Makes a configuration of what is written down and of settings that came later; throws if the two don't fit. */
+export type ConfigBuilder = (overlay: JsonObject) => Config
+
+/** Reads and checks a configuration file; throws as `parseConfig` does. */
 export async function loadConfig(path: string): Promise<Config> {
+  return (await readConfig(path))({})
+}
+
+/** Reads a configuration file, without checking it yet. */
+export async function readConfig(path: string): Promise<ConfigBuilder> {
   const text = await readFile(path, 'utf8').catch((error: unknown) => {
     throw new SightdError('config_invalid', `${path}: can't be read (\`sightd run --demo\` does without)`, {
       cause: error,
@@ -24,11 +30,14 @@ export async function loadConfig(path: string): Promise<Config> {
   })
   if (text.length > maxConfigBytes)
     throw new SightdError('config_invalid', `${path}: ${text.length} characters, at most ${maxConfigBytes} are allowed`)
-  return absolutePaths(parseConfig(text, path), dirname(resolve(path)))
+  return (overlay) => absolutePaths(parseConfig(text, path, overlay), dirname(resolve(path)))
 }
 
-/** The same for text in memory; `name` stands for the file in messages. Paths stay as they are written. */
-export function parseConfig(text: string, name: string): Config {
+/**
+ * Checks the text of a configuration, with `overlay` laid over it. Throws one SightdError `config_invalid` that lists every
+ * mistake with its line (`name` stands for the file), key, what was found and what is allowed. Paths stay as they are written.
+ */
+export function parseConfig(text: string, name: string, overlay: JsonObject = {}): Config {
   const lines = new LineCounter()
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false })
   const refuse = (mistakes: readonly Mistake[]) => new SightdError('config_invalid', listInOrder(mistakes, name, lines))
@@ -43,7 +52,7 @@ export function parseConfig(text: string, name: string): Config {
     broken.push({ offset: document.contents.range?.[0], text: 'has to be keys with values, such as `camera:`' })
   }
   if (broken.length > 0) throw refuse(broken)
-  const result = v.safeParse(configSchema, document.toJS() ?? {})
+  const result = v.safeParse(configSchema, mergePatch(document.toJS() ?? {}, overlay))
   if (result.success) return result.output
   throw refuse(
     schemaIssues(result.issues, guideFor(document)).map((issue) => ({
@@ -102,12 +111,19 @@ function absolutePaths(config: Config, folder: string): Config {
     section[key] === undefined ? {} : { [key]: resolve(folder, section[key]) }
   return {
     ...config,
+    ...absolute(config, 'state_dir'),
     camera: {
       ...camera,
       ...('path' in camera ? absolute(camera, 'path') : {}),
       ...('url' in camera ? absolute(camera, 'password_file') : {}),
     },
     model: { ...model, ...absolute(model, 'path') },
-    mqtt: { ...mqtt, ...absolute(mqtt, 'password_file') },
+    mqtt: {
+      ...mqtt,
+      ...absolute(mqtt, 'password_file'),
+      ...absolute(mqtt, 'ca_file'),
+      ...absolute(mqtt, 'cert_file'),
+      ...absolute(mqtt, 'key_file'),
+    },
   }
 }

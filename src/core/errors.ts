@@ -8,6 +8,9 @@ export type ErrorCode =
   | 'image_invalid'
   | 'source_failed'
   | 'vision_failed'
+  | 'picture_failed'
+  | 'state_in_use'
+  | 'turned_off'
 
 /**
  * An error whose message is written for the person who has to act on it: what was attempted, on what, what was found.

@@ -35,13 +35,13 @@ export function schemaIssues(issues: readonly Issue[], guide: SchemaGuide = noGu
     if (issue.type === 'variant' && issue.received === 'undefined') {
       return { path, kind: 'missing', found: 'nothing', allowed: allowedValues(issue) }
     }
-    const found = shorten(issue.input)
+    const found = shorten(valueAt(issue))
     return {
       path,
       kind: 'wrong',
       found,
       allowed: allowedValues(issue),
-      ...nearestOf(String(issue.input), pickable(issue)),
+      ...(typeof issue.input === 'string' ? nearestOf(issue.input, pickable(issue)) : {}),
     }
   })
 }
@@ -67,6 +67,12 @@ export function nearestName(word: string, candidates: readonly string[]): string
 function nearestOf(word: string, candidates: readonly string[]): { nearest?: string } {
   const nearest = nearestName(word, candidates)
   return nearest === undefined ? {} : { nearest }
+}
+
+/** A check over several keys has the whole section for its input, and is forwarded to the key that it is about. */
+function valueAt({ path, input }: Issue): unknown {
+  const last = path?.at(-1)
+  return last === undefined ? input : last.value
 }
 
 function issuePath(issue: Issue): (string | number)[] {
@@ -98,9 +104,25 @@ function pickable(issue: Issue): string[] {
     : []
 }
 
+const maxSearched = 1000
+
 /** What was found, without the user name and password that a URL in it may hold: messages end up in logs. */
 function shorten(input: unknown): string {
-  const json = typeof input === 'bigint' ? String(input) : (JSON.stringify(input) ?? String(input))
-  const text = json.replace(/:(\/\/)?[^"]*@/g, ':$1***@')
+  const text = withoutLogins(asText(input))
   return text.length > 60 ? `${text.slice(0, 57)}...` : text
+}
+
+function asText(input: unknown): string {
+  if (input === undefined) return 'nothing'
+  try {
+    return typeof input === 'bigint' ? String(input) : (JSON.stringify(input) ?? String(input))
+  } catch {
+    return 'something nested too deep'
+  }
+}
+
+/** Looks at the beginning only, since the search takes the square of the length; a login that reaches further goes with the rest. */
+function withoutLogins(text: string): string {
+  const start = text.slice(0, maxSearched).replace(/:(\/\/)?[^"]*@/g, ':$1***@')
+  return text.indexOf('@', maxSearched) < 0 ? start : start.replace(/:.*/s, ':***')
 }

@@ -1,218 +1,275 @@
-import { connect, type IClientOptions, type IClientPublishOptions, type MqttClient } from 'mqtt'
+import { setTimeout as delay } from 'node:timers/promises'
 import { describeError } from '../core/errors.ts'
 import { backoffDelays } from '../lib/backoff.ts'
-import { certificateEndMs } from './certificate.ts'
-import { type BrokerProbe, explainFailure, type LoginFailure } from './probe.ts'
+import { Doorbell } from '../lib/doorbell.ts'
+import { BrokerError } from './broker-error.ts'
+import { type Connection, openConnection } from './client.ts'
+import type { BrokerSettings, Delivery, IncomingMessage, OutgoingMessage, Subscription } from './wire.ts'
 
 /** What the link asks of a log. */
 type LinkLog = { info(fields: object, text: string): void; warn(fields: object, text: string): void }
 
-export type LinkOptions = {
-  readonly url: string
-  readonly clientId: string
-  readonly username: string | undefined
-  readonly password: string | undefined
-  /** Says `online` while we are connected; its last will says `offline`. */
-  readonly statusTopic: string
-  readonly log: LinkLog
+/** Where the link gets what must not be lost; the outbox. */
+export type EventSource = {
+  /** The connection has changed: what was not settled is handed out again. */
+  onConnected(): void
+  /** The next event, as soon as there is one and it is due; undefined when `signal` aborts first. */
+  next(signal: AbortSignal): Promise<{ readonly seq: number; readonly payload: string } | undefined>
+  /** The broker has it, or will never take it. */
+  settle(seq: number, delivery: Exclude<Delivery, 'lost'>): void
 }
 
-/** More than this waiting in the socket means that the network is slower than we are: results are dropped, not piled up. */
-const maxSocketBacklogBytes = 256 * 1024
+export type LinkOptions = {
+  /** Asked at each try, so that secrets may change. */
+  readonly settings: () => Promise<BrokerSettings>
+  /** Says `online` while we are connected, `offline` at the end; the settings' last will speaks for us otherwise. */
+  readonly statusTopic: string
+  readonly subscriptions: readonly Subscription[]
+  readonly onMessage: (message: IncomingMessage) => void
+  readonly eventTopic: string
+  readonly events: EventSource
+  /** `problem` or `isConnected` has changed. */
+  readonly onChange: () => void
+  readonly log: LinkLog
+  readonly retry?: { readonly firstMs: number; readonly lastMs: number }
+}
 
-/** CONNACK codes for a broker that doesn't speak our version: MQTT 3's and MQTT 5's. */
-const unsupportedVersion = [1, 132]
+const retryBackoff = { firstMs: 1000, lastMs: 60_000 }
 
-const connectionClosed = 'the connection closed'
-const newVersion = 'the broker speaks MQTT 3.1.1 only'
+/** A connection that lasted so long shows that the trouble is over: the next retry is quick again. */
+const goodConnectionMs = 60_000
 
-/** How long a clean goodbye may take. */
+/** Answers to commands that wait for the broker to take them; more than a session of commands makes. */
+const maxReplies = 64
+
+/** How long the last word may take. */
 const goodbyeMs = 1000
 
+/** While another client has our id, taking turns would only make noise. */
+const rivalWaitMs = 60_000
+
 /**
- * The connection to the broker, tried for ever. Nothing is published while it is away: states are kept, the newest of
- * each topic, and sent at the next connection; results are dropped and counted. The only door to mqtt.js.
+ * The device's connection to its broker, tried for ever. States are kept, the newest of each topic, and sent at each
+ * connection; events come from a source that forgets only what is settled; results are dropped and counted when they
+ * can't be sent at once. Nothing is handed to mqtt.js while there is no connection.
  */
 export class MqttLink {
-  readonly #client: MqttClient
   readonly #options: LinkOptions
-  /** Newest payload of each retained topic, in the order in which they are sent at a connection. */
-  readonly #states = new Map<string, string>()
-  #delays = backoffDelays({ firstMs: 1000, lastMs: 60_000 })
-  #lastProblem: string | undefined
-  #isLeaving = false
-  droppedResults = 0
+  /** Newest message of each retained topic, in the order in which they are sent at a connection. */
+  readonly #states = new Map<string, OutgoingMessage>()
+  readonly #due = new Set<string>()
+  readonly #replies: OutgoingMessage[] = []
+  readonly #denied = new Set<string>()
+  #connection: Connection | undefined
+  readonly #answered = new Doorbell()
+  #url: string | undefined
+  #outage: string | undefined
+  #rival: string | undefined
+  readonly counts = { connections: 0, resultsDropped: 0, repliesDropped: 0, refused: 0 }
 
   constructor(options: LinkOptions) {
     this.#options = options
-    const { url, clientId, username, password, statusTopic } = options
-    this.#client = connect(url, {
-      clientId,
-      ...(username === undefined ? {} : { username }),
-      ...(password === undefined ? {} : { password }),
-      protocolVersion: 5,
-      clean: false,
-      properties: { sessionExpiryInterval: 3600 },
-      keepalive: 30,
-      connectTimeout: 15_000,
-      // A refused login is an outage like any other: someone may be mending it.
-      reconnectOnConnackError: true,
-      queueQoSZero: false,
-      will: {
-        topic: statusTopic,
-        payload: Buffer.from('offline'),
-        qos: 1,
-        retain: true,
-        properties: { willDelayInterval: 10 },
-      },
-    })
-    this.#client.on('connect', () => this.#greet())
-    this.#client.on('close', () => this.#prepareRetry())
-    this.#client.on('error', (error) => this.#complain(error))
   }
 
   get isConnected(): boolean {
-    return this.#client.connected
+    return this.#connection !== undefined
+  }
+
+  /** What keeps messages from the broker, in words; undefined while all is well. */
+  get problem(): string | undefined {
+    const denied = this.#denied.size === 0 ? undefined : `the broker refuses ${[...this.#denied].join(', ')}`
+    return this.#rival ?? this.#outage ?? denied
   }
 
   /** Publishes a retained state now, or its newest value at the next connection. */
-  setState(topic: string, payload: string): void {
-    this.#states.set(topic, payload)
-    if (this.isConnected) this.#publish(topic, payload, { qos: 1, retain: true })
+  setState(message: OutgoingMessage): void {
+    if (this.#states.get(message.topic)?.payload === message.payload) return
+    this.#states.set(message.topic, { ...message, isRetained: true })
+    this.#due.add(message.topic)
+    this.#pump()
   }
 
-  /** Publishes a result if that can be done at once; else it is dropped and counted. */
-  sendResult(topic: string, payload: string): void {
-    const backlog = this.#client.stream?.writableLength ?? 0
-    if (this.isConnected && backlog < maxSocketBacklogBytes)
-      this.#publish(topic, payload, { qos: 0, properties: { messageExpiryInterval: 30 } })
-    else this.droppedResults++
+  /** Sends every state again, `online` first, for a subscriber that has just come up. */
+  resendStates(): void {
+    if (this.#connection === undefined) return
+    const { statusTopic } = this.#options
+    this.#due.delete(statusTopic)
+    for (const topic of [statusTopic, ...this.#states.keys()]) this.#due.add(topic)
+    this.#pump()
   }
 
-  /** Says goodbye (`offline`, then DISCONNECT), or just leaves when the broker doesn't answer. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#isLeaving = true
-    const isForced = !this.isConnected
-    const goodbye = async () => {
-      if (!isForced) await this.#client.publishAsync(this.#options.statusTopic, 'offline', { qos: 1, retain: true })
-      await this.#client.endAsync(isForced)
+  /** Publishes if that can be done at once; else it is dropped and counted. */
+  sendResult(message: OutgoingMessage): void {
+    if (this.#connection?.publishNow(message) !== true) this.counts.resultsDropped++
+  }
+
+  /**
+   * Publishes with QoS 1, at the next connection if there is none: requests that waited in our session come before we are
+   * through with a login. When too many wait, it is dropped and counted.
+   */
+  reply(message: OutgoingMessage): void {
+    if (this.#replies.length >= maxReplies) {
+      this.counts.repliesDropped++
+      return
     }
-    const timeout = Promise.withResolvers<void>()
-    const timer = setTimeout(timeout.resolve, goodbyeMs)
-    await Promise.race([goodbye().catch(() => {}), timeout.promise])
-    clearTimeout(timer)
-    this.#client.end(true)
+    this.#replies.push(message)
+    this.#pump()
   }
 
-  #greet(): void {
-    this.#delays = backoffDelays({ firstMs: 1000, lastMs: 60_000 })
-    this.#lastProblem = undefined
-    this.#options.log.info({ url: this.#options.url, resultsDropped: this.droppedResults }, 'broker connected')
-    for (const [topic, payload] of this.#states) this.#publish(topic, payload, { qos: 1, retain: true })
-    this.#publish(this.#options.statusTopic, 'online', { qos: 1, retain: true })
+  /** Another client has logged in with our id, and will again: connections get rare until one lasts. */
+  noteRival(why: string): void {
+    if (this.#rival !== undefined) return
+    this.#rival = `${why}: two devices with the same id?`
+    this.#options.log.warn({ problem: this.#rival }, 'another client has our id at the broker')
+    this.#options.onChange()
   }
 
-  /** mqtt.js reads `reconnectPeriod` after this event, so the back-off is ours. */
-  #prepareRetry(): void {
-    const { options } = this.#client
-    const isNewVersion = this.#lastProblem === newVersion
-    options.reconnectPeriod = isNewVersion ? 1 : this.#delays.next().value
-    this.#lastProblem = isNewVersion ? undefined : this.#lastProblem
-    if (!isNewVersion) this.#complain(new Error(connectionClosed))
+  /** Keeps a connection until `signal` aborts, then says `offline` and leaves. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { retry = retryBackoff } = this.#options
+    let delays = backoffDelays(retry)
+    while (!signal.aborted) {
+      const startMs = performance.now()
+      const trouble = await this.#connectOnce(signal)
+      if (trouble === undefined) return
+      this.#complain(trouble)
+      if (trouble instanceof BrokerError && trouble.isTakenOver) this.noteRival(trouble.message)
+      if (performance.now() - startMs > goodConnectionMs) {
+        delays = backoffDelays(retry)
+        this.#rival = undefined
+      }
+      const waitMs = Math.max(delays.next().value, this.#rival === undefined ? 0 : rivalWaitMs * (0.5 + Math.random()))
+      await delay(waitMs, undefined, { signal }).catch(() => {})
+    }
+  }
+
+  /** One connection from start to end; why it ended, or undefined when it was told to stop. */
+  async #connectOnce(signal: AbortSignal): Promise<Error | undefined> {
+    const { settings, subscriptions, onMessage, statusTopic, events, log, onChange } = this.#options
+    let connection: Connection
+    try {
+      const broker = await settings()
+      this.#url = broker.url
+      connection = await openConnection(broker, { onMessage, signal })
+    } catch (error) {
+      if (error instanceof Error) return signal.aborted ? undefined : error
+      throw error
+    }
+    const over = new AbortController()
+    const closed = connection.closed.finally(() => over.abort())
+    const aborted = new Promise<undefined>((resolve) => {
+      if (signal.aborted) resolve(undefined)
+      signal.addEventListener('abort', () => resolve(undefined), { signal: over.signal })
+    })
+    const refused = await Promise.race([connection.subscribe(subscriptions), aborted])
+    if (over.signal.aborted) return closed
+    this.#denied.clear()
+    for (const filter of refused ?? []) this.#deny(filter, 'it may not be subscribed to')
+    this.#connection = connection
+    this.#outage = undefined
+    this.counts.connections++
+    log.info(
+      { url: this.#url, mqtt: connection.version, resultsDropped: this.counts.resultsDropped },
+      'broker connected',
+    )
+    // `online` comes last: whoever waits for it finds everything else in place.
+    this.#states.delete(statusTopic)
+    this.#states.set(statusTopic, { topic: statusTopic, payload: 'online', isRetained: true })
+    for (const topic of this.#states.keys()) this.#due.add(topic)
+    events.onConnected()
+    this.#pump()
+    onChange()
+    const sending = this.#sendEvents(connection, AbortSignal.any([over.signal, signal]))
+    const ending = await Promise.race([closed, aborted])
+    this.#connection = undefined
+    this.#due.clear()
+    if (ending === undefined) {
+      await this.#sayGoodbye(connection)
+    }
+    await sending
+    onChange()
+    return ending
+  }
+
+  async #sayGoodbye(connection: Connection): Promise<void> {
+    const late = AbortSignal.timeout(goodbyeMs)
+    await this.#room(connection, late)
+    const isLate = new Promise((resolve) => late.addEventListener('abort', resolve))
+    await Promise.race([
+      connection.publish({ topic: this.#options.statusTopic, payload: 'offline', isRetained: true }),
+      isLate,
+    ])
+    await connection.leave()
+  }
+
+  /** States and answers go before events: they take what room there is first. */
+  #pump(): void {
+    const connection = this.#connection
+    while (connection?.hasRoom) {
+      const message = this.#takeState() ?? this.#replies.shift()
+      if (message === undefined) break
+      void this.#publish(connection, message)
+    }
+    this.#answered.ring()
+  }
+
+  #takeState(): OutgoingMessage | undefined {
+    for (const topic of this.#due) {
+      this.#due.delete(topic)
+      const message = this.#states.get(topic)
+      if (message !== undefined) return message
+    }
+    return undefined
+  }
+
+  async #publish(connection: Connection, message: OutgoingMessage): Promise<Delivery> {
+    const { delivery, reason } = await connection.publish(message)
+    if (delivery === 'refused' || delivery === 'too_large') {
+      this.counts.refused++
+      this.#deny(message.topic, reason ?? 'a message is longer than it takes')
+    }
+    this.#pump()
+    return delivery
+  }
+
+  async #sendEvents(connection: Connection, signal: AbortSignal): Promise<void> {
+    const { events, eventTopic } = this.#options
+    for (;;) {
+      const event = await events.next(signal)
+      if (event === undefined) return
+      await this.#room(connection, signal)
+      if (signal.aborted) return
+      const { seq, payload } = event
+      void this.#publish(connection, { topic: eventTopic, payload, contentType: 'application/json' }).then(
+        (delivery) => {
+          if (delivery !== 'lost') events.settle(seq, delivery)
+        },
+      )
+    }
+  }
+
+  /** Resolves when one more message may be in flight, or `signal` aborts. */
+  async #room(connection: Connection, signal: AbortSignal): Promise<void> {
+    for (let { rings } = this.#answered; !connection.hasRoom && !signal.aborted; { rings } = this.#answered)
+      await this.#answered.moreThan(rings, signal)
+  }
+
+  /** Says each topic's trouble once a connection. */
+  #deny(topic: string, why: string): void {
+    if (this.#denied.has(topic)) return
+    this.#denied.add(topic)
+    this.#options.log.warn({ topic, why }, 'the broker refuses a topic; the rest goes on')
+    this.#options.onChange()
   }
 
   /** Logs the first problem of an outage, and each other kind once. */
-  #complain(error: Error & { code?: number | string }): void {
-    if (this.#isLeaving) return
+  #complain(error: Error): void {
     const problem = describeError(error)
-    const isRefusedVersion = typeof error.code === 'number' && unsupportedVersion.includes(error.code)
-    if (isRefusedVersion && this.#client.options.protocolVersion === 5) {
-      fallBackTo311(this.#client.options)
-      this.#lastProblem = newVersion
-      return
-    }
-    // A connection that closes after a named problem is no news.
-    if (this.#lastProblem === problem || (this.#lastProblem !== undefined && problem === connectionClosed)) return
-    this.#lastProblem = problem
+    if (this.#outage === problem) return
+    this.#outage = problem
     this.#options.log.warn(
-      { url: this.#options.url, problem },
-      'broker not reachable; results are dropped, trying again',
+      { url: this.#url, problem },
+      'broker not reachable; events are kept, results dropped; trying again',
     )
   }
-
-  #publish(topic: string, payload: string, options: IClientPublishOptions): void {
-    // The callback may never come (QoS 0 on a dying socket), so nothing hangs on it; an error is followed by `close`.
-    this.#client.publish(
-      topic,
-      payload,
-      this.#client.options.protocolVersion === 5 ? options : { ...options, properties: {} },
-      () => {},
-    )
-  }
-}
-
-/** MQTT 3.1.1 knows none of the properties, and with `clean: false` its sessions never expire. */
-function fallBackTo311(options: IClientOptions): void {
-  options.protocolVersion = 4
-  options.clean = true
-}
-
-type ProbeOptions = Pick<LinkOptions, 'url' | 'clientId' | 'username' | 'password'>
-
-const probeLimitMs = 5000
-
-/** Logs in once as `clientId`, says goodbye, and tells how it went; takes at most `limitMs` and a goodbye. */
-export async function probeBroker(options: ProbeOptions, limitMs = probeLimitMs): Promise<BrokerProbe> {
-  const isTls = /^(mqtts|wss):/.test(options.url)
-  const endsAtMs = performance.now() + limitMs
-  const certificateEnd = isTls ? certificateEndMs(options.url, limitMs) : null
-  let version: 4 | 5 = 5
-  let failure = await tryLogin(options, version, limitMs)
-  if (typeof failure?.error?.code === 'number' && unsupportedVersion.includes(failure.error.code)) {
-    version = 4
-    failure = await tryLogin(options, version, Math.max(0, endsAtMs - performance.now()))
-  }
-  return {
-    ...(failure === undefined
-      ? { outcome: 'connected', detail: `MQTT ${version === 5 ? '5' : '3.1.1'}` }
-      : explainFailure({ ...failure, isTls, limitMs })),
-    certificateEndMs: await certificateEnd,
-  }
-}
-
-/** Undefined once the broker has accepted us; else how far it came and what was said. */
-async function tryLogin(
-  { url, clientId, username, password }: ProbeOptions,
-  protocolVersion: 4 | 5,
-  limitMs: number,
-): Promise<LoginFailure | undefined> {
-  const { promise, resolve } = Promise.withResolvers<LoginFailure | undefined>()
-  const client = connect(url, {
-    clientId,
-    ...(username === undefined ? {} : { username }),
-    ...(password === undefined ? {} : { password }),
-    protocolVersion,
-    reconnectPeriod: 0,
-  })
-  let stage: LoginFailure['stage'] = /^wss?:/.test(url) ? 'unknown' : 'started'
-  client.stream.once('connect', () => (stage = 'tcp'))
-  client.stream.once('secureConnect', () => (stage = 'tls'))
-  client.once('connect', () => resolve(undefined))
-  // Stays to the end: an error that nobody listens to would be thrown.
-  client.on('error', (error) => resolve({ error, stage, isLate: false }))
-  client.once('close', () => resolve({ error: undefined, stage, isLate: false }))
-  const timer = setTimeout(() => resolve({ error: undefined, stage, isLate: true }), limitMs)
-  const failure = await promise
-  clearTimeout(timer)
-  await leave(client)
-  return failure
-}
-
-/** Says goodbye if there is someone to say it to, and has closed the connection when it resolves. */
-async function leave(client: MqttClient): Promise<void> {
-  const timeout = Promise.withResolvers<void>()
-  const timer = setTimeout(timeout.resolve, goodbyeMs)
-  await Promise.race([client.endAsync(!client.connected).catch(() => {}), timeout.promise])
-  clearTimeout(timer)
-  client.end(true)
 }

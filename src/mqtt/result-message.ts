@@ -1,4 +1,5 @@
 import type { VisionModel, VisionResult } from '../core/vision-protocol.ts'
+import { round } from '../lib/round.ts'
 import type { Result } from './messages.ts'
 
 /** One inference as subscribers get it. */
@@ -39,8 +40,4 @@ export function resultMessage(
     box: { xmin: round(box.xmin, 4), ymin: round(box.ymin, 4), xmax: round(box.xmax, 4), ymax: round(box.ymax, 4) },
   }))
   return { ...head, task: 'detection', detections }
-}
-
-function round(value: number, places: number): number {
-  return Number(value.toFixed(places))
 }

@@ -1,7 +1,29 @@
 /** Every topic of one device. */
-export type Topics = { readonly status: string; readonly info: string; readonly state: string; readonly result: string }
+export type Topics = ReturnType<typeof deviceTopics>
 
-export function deviceTopics(baseTopic: string, id: string): Topics {
-  const topic = (name: string) => `${baseTopic}/${id}/${name}`
-  return { status: topic('status'), info: topic('info'), state: topic('state'), result: topic('result') }
+/** The client id at the broker, which is also the name of the session there. */
+export function clientIdOf(id: string): string {
+  return `sightd-${id}`
+}
+
+export function deviceTopics(baseTopic: string, id: string) {
+  const own = `${baseTopic}/${id}`
+  return {
+    status: `${own}/status`,
+    info: `${own}/info`,
+    state: `${own}/state`,
+    current: `${own}/current`,
+    update: `${own}/update`,
+    result: `${own}/result`,
+    event: `${own}/event`,
+    metrics: `${own}/metrics`,
+    snapshot: `${own}/snapshot`,
+    eventSnapshot: `${own}/event/snapshot`,
+    /** `<request><command>` is answered on `<response><command>`; `<allRequest><command>` speaks to every device. */
+    request: `${own}/request/`,
+    response: `${own}/response/`,
+    allRequest: `${baseTopic}/all/request/`,
+    /** What is ours to publish; and `<own><property>/set` is taken. */
+    own: `${own}/`,
+  }
 }

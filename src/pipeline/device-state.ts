@@ -3,7 +3,7 @@ import type { VisionModel, VisionReport } from '../core/vision-protocol.ts'
 
 /** How the device is doing, in the words of the `state` topic. */
 export type Condition = {
-  readonly status: 'starting' | 'running' | 'degraded' | 'error'
+  readonly status: 'starting' | 'running' | 'paused' | 'degraded' | 'error'
   readonly reason: string | null
 }
 

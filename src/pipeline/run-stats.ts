@@ -64,8 +64,13 @@ export class RunStats {
       : ((this.#recentMs.length - 1) * 1000) / Math.max(now - first, 1)
   }
 
-  inferenceMs(): number | undefined {
-    return this.#stages.inference.quantile(0.5)
+  /** Times of the newest runs of the model, and ages of their frames, in ms. */
+  get inferenceMs(): Ring {
+    return this.#stages.inference
+  }
+
+  get ageMs(): Ring {
+    return this.#stages.age
   }
 
   summary(frames: FrameCounters): RunSummary {

@@ -3,8 +3,9 @@ import { statfs } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { readTemperature, readThrottled } from './board-sensors.ts'
 import { type DeviceFact, type HolderFact, readDevices, readHolders } from './camera-facts.ts'
-import { exists, findProgram, isUsable, namesIn, readText } from './tree.ts'
+import { exists, findProgram, isUsable, readText } from './tree.ts'
 
 /** What can be read of a machine without trying anything on it. Null is what could not be found out. */
 export type Facts = {
@@ -26,7 +27,7 @@ export type Facts = {
     readonly cmaFreeBytes: number | null
   }
   readonly tempC: number | null
-  /** The firmware's bits: 0 under-voltage, 1 frequency capped, 2 throttled, 3 soft temperature limit; 16 to 19 the same since boot. */
+  /** See `readThrottled`. */
   readonly throttled: number | null
 }
 
@@ -121,31 +122,4 @@ async function readMemory(root: string): Promise<Facts['memory']> {
     cmaTotalBytes,
     cmaFreeBytes: cmaTotalBytes === null ? null : bytes('CmaFree'),
   }
-}
-
-/** The zone named `cpu-thermal` (Raspberry Pi: `cpu-thermal` or, on old kernels, `cpu_thermal`), else the first. */
-async function readTemperature(root: string): Promise<number | null> {
-  const folder = 'sys/class/thermal'
-  const names = (await namesIn(root, folder)).filter((name) => /^thermal_zone\d+$/.test(name))
-  const zones = await Promise.all(
-    names.map(async (name) => ({
-      type: await readText(root, `${folder}/${name}/type`),
-      text: await readText(root, `${folder}/${name}/temp`),
-    })),
-  )
-  const zone = zones.find(({ type }) => /^cpu[-_]thermal$/.test(type ?? '')) ?? zones[0]
-  return /^-?\d{1,7}$/.test(zone?.text ?? '') ? Number(zone?.text) / 1000 : null
-}
-
-/** The firmware's sysfs file lies at a place that differs between boards and kernels; hexadecimal with or without 0x. */
-async function readThrottled(root: string): Promise<number | null> {
-  const platform = 'sys/devices/platform'
-  const parents = (await namesIn(root, platform)).filter((name) => /^soc(@|$)/.test(name))
-  for (const folder of [...parents.map((name) => `${platform}/${name}`), platform]) {
-    for (const name of (await namesIn(root, folder)).filter((child) => child.includes('firmware'))) {
-      const text = await readText(root, `${folder}/${name}/get_throttled`)
-      if (text !== null && /^(0x)?[0-9a-f]{1,8}$/i.test(text)) return Number.parseInt(text, 16)
-    }
-  }
-  return null
 }

@@ -35,7 +35,9 @@ describe.skipIf(findProgram('mosquitto') === undefined)(
       const retained = Object.fromEntries(
         subscriber.received.filter(({ isRetained }) => isRetained).map(({ topic, text }) => [topic, text]),
       )
-      expect(Object.keys(retained).sort()).toEqual(['sightd/porch/info', 'sightd/porch/state', 'sightd/porch/status'])
+      expect(Object.keys(retained).sort()).toEqual(
+        ['current', 'info', 'state', 'status', 'update'].map((name) => `sightd/porch/${name}`),
+      )
       expect(retained['sightd/porch/status']).toBe('online')
       expect(v.parse(infoSchema, JSON.parse(retained['sightd/porch/info'] ?? ''))).toMatchObject({ id: 'porch' })
       expect(v.parse(stateSchema, JSON.parse(retained['sightd/porch/state'] ?? ''))).toMatchObject({

@@ -1,5 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
 
@@ -17,8 +20,13 @@ export class RunningSightd {
   #rest = ''
   #waiting = new Set<() => void>()
 
-  constructor(args: readonly string[], { main = entry }: { main?: string } = {}) {
-    this.child = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+  /** What it keeps goes into `stateFolder`, or a new one of its own. */
+  constructor(args: readonly string[], { main = entry, stateFolder }: { main?: string; stateFolder?: string } = {}) {
+    const state = stateFolder ?? mkdtempSync(join(tmpdir(), 'sightd-state-'))
+    this.child = spawn(process.execPath, [main, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, STATE_DIRECTORY: state },
+    })
     this.child.stdout?.setEncoding('utf8').on('data', (text: string) => this.#take(text))
     this.child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.output += text
@@ -27,8 +35,10 @@ export class RunningSightd {
       for (const wake of this.#waiting) wake()
       return code
     })
-    onTestFinished(() => {
+    onTestFinished(async () => {
       this.child.kill('SIGKILL')
+      await this.exited
+      if (stateFolder === undefined) rmSync(state, { recursive: true, force: true })
     })
   }
 

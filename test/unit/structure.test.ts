@@ -9,10 +9,11 @@ import { packageRoot } from '../../src/lib/package.ts'
 /** A package that is imported in one file only. */
 const doors = {
   'onnxruntime-node': 'src/vision/session.ts',
-  mqtt: 'src/mqtt/link.ts',
+  mqtt: 'src/mqtt/client.ts',
   aedes: 'src/mqtt/embedded-broker.ts',
   sharp: 'src/vision/picture.ts',
   pino: 'src/system/log.ts',
+  'prom-client': 'src/system/web.ts',
   yaml: 'src/config/load.ts',
   commander: 'src/cli/program.ts',
 }
@@ -98,6 +99,10 @@ describe('the structure of the sources', () => {
     expect(loaded).toContain('src/pipeline/supervisor.ts')
     expect(loaded).not.toContain('src/vision/session.ts')
     expect(loaded).not.toContain('onnxruntime-node')
+  })
+
+  test('the metrics page costs nothing while it is off', () => {
+    expect(loadedBy('src/system/web.ts')).not.toContain('prom-client')
   })
 
   test('no file is longer than 300 lines', () => {

@@ -35,7 +35,20 @@ describe('describeKeys', () => {
 
   test('knows the sections', () => {
     const sections = keys.filter(({ isSection }) => isSection).map(({ path }) => path)
-    expect(sections).toEqual(['camera', 'camera.roi', 'model', 'inference', 'mqtt', 'log'])
+    expect(sections).toEqual([
+      'camera',
+      'camera.roi',
+      'model',
+      'inference',
+      'events',
+      'motion',
+      'pictures',
+      'mqtt',
+      'home_assistant',
+      'governor',
+      'web',
+      'log',
+    ])
   })
 
   test('gives the defaults that an empty file gets', () => {
@@ -54,7 +67,7 @@ describe('describeKeys', () => {
     ['camera.path', 'text'],
     ['camera.width', 'a number, whole, at least 32, at most 4096, an even number'],
     ['inference.threshold', 'a number, at least 0, at most 1'],
-    ['id', '1 to 36 lower-case letters, digits and hyphens'],
+    ['id', '1 to 36 lower-case letters, digits and hyphens, other than `all`'],
     ['log.level', '`fatal`, `error`, `warn`, `info`, `debug`, `trace`'],
   ])('says what %s may be', (path, allowed) => {
     expect(keyAt(path)?.allowed).toBe(allowed)

@@ -4,7 +4,6 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { stringify } from 'yaml'
 import { loadConfig, parseConfig } from '../../../src/config/load.ts'
-import type { Config } from '../../../src/config/schema.ts'
 import { SightdError } from '../../../src/core/errors.ts'
 import { tempFolder } from '../../support/temp-folder.ts'
 
@@ -26,8 +25,34 @@ describe('parseConfig', () => {
     expect(parseConfig(camera, 'c.yaml')).toEqual({
       camera: { source: 'replay', path: 'photos', width: 640, height: 480, fps: 10 },
       model: {},
-      inference: { max_memory_mb: 512 },
-      mqtt: { url: 'mqtt://127.0.0.1:1883', base_topic: 'sightd', result_rate: 1 },
+      inference: { enabled: true, max_memory_mb: 512 },
+      events: {
+        deny: [],
+        labels: {},
+        min_size: 0,
+        keep_ratio: 0.6,
+        confirm_hits: 3,
+        confirm_of: 5,
+        leave_s: 1.5,
+        update_interval_s: 2,
+        cooldown_s: 0,
+        zones: {},
+      },
+      motion: { gate: 'auto', sensitivity: 'medium', idle_s: 5 },
+      pictures: { on_request: false, of_events: false, max_kb: 128 },
+      mqtt: {
+        url: 'mqtt://127.0.0.1:1883',
+        keepalive_s: 30,
+        session_expiry_s: 3600,
+        base_topic: 'sightd',
+        result_rate: 1,
+        replay_rate: 100,
+        outbox_max_mb: 16,
+        outbox_max_days: 7,
+      },
+      home_assistant: { enabled: true, prefix: 'homeassistant', labels: ['person'] },
+      governor: { enabled: true, hot_c: 80, cool_c: 75 },
+      web: {},
       log: { level: 'info' },
     })
   })
@@ -66,6 +91,21 @@ describe('parseConfig', () => {
     ['a key that is there twice', `${camera}id: a\nid: b\n`, /^c\.yaml:5: Map keys must be unique$/],
     ['a second document', `${camera}---\nid: a\n`, /^c\.yaml:4: .*multiple documents/],
     ['an alias', 'camera: &a\n  path: x\nmodel: *a\n', /^c\.yaml:3: aliases \(\*\) are not supported$/],
+    [
+      'certificates without TLS',
+      `${camera}mqtt:\n  ca_file: ca.pem\n`,
+      /^c\.yaml:4: mqtt\.url: found "mqtt:\/\/127\.0\.0\.1:1883", has to be mqtts:\/\/ or wss:\/\//,
+    ],
+    [
+      'a certificate without its key',
+      `${camera}mqtt: { url: 'mqtts://host', cert_file: c.pem }\n`,
+      /^c\.yaml:4: mqtt\.key_file: found nothing, has to be given together with mqtt\.cert_file$/,
+    ],
+    [
+      'a zone that is a line',
+      `${camera}events:\n  zones:\n    door: [[0, 0], [1, 1]]\n`,
+      /^c\.yaml:6: events\.zones\.door: .*at least 3 points/,
+    ],
     ['an alias that merges', 'camera: &a\n  path: x\nmodel:\n  <<: *a\n', /^c\.yaml:4: aliases/],
     ['an alias inside itself', 'camera: &a [*a]\n', /^c\.yaml:1: aliases/],
     ['a scalar for a document', 'hello\n', /^c\.yaml:1: has to be keys with values/],
@@ -112,7 +152,7 @@ describe('parseConfig', () => {
   test('reads back any configuration that is written as YAML', () => {
     fc.assert(
       fc.property(config, (written) => {
-        expect(parseConfig(stringify(written, { aliasDuplicateObjects: false }), 'c.yaml')).toEqual(written)
+        expect(parseConfig(stringify(written, { aliasDuplicateObjects: false }), 'c.yaml')).toMatchObject(written)
       }),
     )
   })
@@ -122,7 +162,7 @@ const text = fc.string({ minLength: 1, maxLength: 100 })
 const even = fc.integer({ min: 16, max: 2048 }).map((half) => half * 2)
 const rate = (min: number) => fc.double({ min, max: 120, noNaN: true }).map((number) => number + 0)
 
-const config: fc.Arbitrary<Config> = fc.record(
+const config = fc.record(
   {
     id: fc.stringMatching(/^[a-z0-9-]{1,36}$/),
     name: text,
@@ -157,6 +197,20 @@ const config: fc.Arbitrary<Config> = fc.record(
   },
   { requiredKeys: ['camera', 'model', 'inference', 'mqtt', 'log'] },
 )
+
+describe('an overlay', () => {
+  test('is laid over the text before it is checked', () => {
+    const text = `${camera}inference: { threshold: 0.5, threads: 2 }\n`
+    const { inference } = parseConfig(text, 'c.yaml', { inference: { threshold: 0.7, max_fps: 3 } })
+    expect(inference).toEqual({ enabled: true, threshold: 0.7, threads: 2, max_fps: 3, max_memory_mb: 512 })
+  })
+
+  test('is checked with it', () => {
+    expect(() => parseConfig(camera, 'c.yaml', { inference: { threshold: 7 } })).toThrow(
+      'inference.threshold: found 7, has to be at most 1',
+    )
+  })
+})
 
 describe('loadConfig', () => {
   async function configFile(content: string): Promise<string> {

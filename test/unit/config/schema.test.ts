@@ -14,6 +14,24 @@ describe('configSchema', () => {
     { mqtt: { result_rate: 120 } },
     { inference: { threads: 64, threshold: 1, max_fps: 0.01, max_memory_mb: 64 } },
     { name: 'Front door, left' },
+    { mqtt: { url: 'mqtts://host', ca_file: 'ca.pem', cert_file: 'cert.pem', key_file: 'key.pem' } },
+    { mqtt: { keepalive_s: 2, session_expiry_s: 0, replay_rate: 1, outbox_max_mb: 1, outbox_max_days: 0.01 } },
+    { events: { labels: { person: { threshold: 0.6 } }, allow: ['person'], deny: [], confirm_hits: 5, confirm_of: 5 } },
+    {
+      events: {
+        zones: {
+          door: [
+            [0, 0],
+            [1, 0],
+            [1, 1],
+          ],
+        },
+      },
+    },
+    { motion: { gate: 'on', sensitivity: 'high', idle_s: 0.1 } },
+    { governor: { hot_c: 70, cool_c: 69 } },
+    { home_assistant: { enabled: false, labels: [] } },
+    { web: { port: 9464 } },
   ])('accepts %j', (sections) => {
     expect(accepts(sections)).toBe(true)
   })
@@ -29,7 +47,50 @@ describe('configSchema', () => {
     { mqtt: { base_topic: '#' } },
     { mqtt: { base_topic: 'two words' } },
     { mqtt: { base_topic: 'a'.repeat(101) } },
+    { mqtt: { base_topic: '$SYS' } },
     { mqtt: { result_rate: -1 } },
+    { mqtt: { ca_file: 'ca.pem' } },
+    { mqtt: { url: 'ws://host', cert_file: 'cert.pem', key_file: 'key.pem' } },
+    { mqtt: { url: 'mqtts://host', cert_file: 'cert.pem' } },
+    { mqtt: { url: 'mqtts://host', key_file: 'key.pem' } },
+    { mqtt: { keepalive_s: 0 } },
+    { events: { confirm_hits: 6, confirm_of: 5 } },
+    {
+      events: {
+        zones: {
+          door: [
+            [0, 0],
+            [1, 0],
+          ],
+        },
+      },
+    },
+    {
+      events: {
+        zones: {
+          door: [
+            [0, 0],
+            [1, 0],
+            [1, 1.1],
+          ],
+        },
+      },
+    },
+    {
+      events: {
+        zones: {
+          Door: [
+            [0, 0],
+            [1, 0],
+            [1, 1],
+          ],
+        },
+      },
+    },
+    { events: { labels: { person: { treshold: 1 } } } },
+    { motion: { gate: true } },
+    { governor: { hot_c: 70, cool_c: 70 } },
+    { web: { port: 0 } },
     { mqtt: { password: 'hunter2' } },
     { inference: { threads: 0 } },
     { inference: { threads: 65 } },
@@ -53,6 +114,8 @@ test.each([
   ['', false],
   ['Pi', false],
   ['pi/4', false],
+  ['all', false],
+  ['all-1', true],
   ['pi\n', false],
 ])('as a device id, %j is accepted: %s', (id, isAccepted) => {
   expect(v.is(deviceIdSchema, id)).toBe(isAccepted)

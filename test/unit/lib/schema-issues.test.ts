@@ -94,3 +94,18 @@ describe('nearestName', () => {
     )
   })
 })
+
+test('a value of any length or depth is described at once, and no login with it', () => {
+  const schema = v.pipe(
+    v.unknown(),
+    v.check(() => false, 'something else'),
+  )
+  const found = (input: unknown) => schemaIssues(v.safeParse(schema, input).issues ?? []).map(({ found }) => found)
+  const deep = JSON.parse(`${'['.repeat(8000)}${']'.repeat(8000)}`)
+  const startMs = performance.now()
+  expect(found(':'.repeat(1_000_000))).toEqual([expect.stringMatching(/^":+\.\.\.$/)])
+  expect(found(deep)[0]?.length).toBeLessThanOrEqual(60)
+  expect(performance.now() - startMs).toBeLessThan(1000)
+  expect(found(`mqtt://me:${'secret'.repeat(300)}@host`)[0]).not.toContain('secret')
+  expect(found('mqtt://me:secret@host')).toEqual(['"mqtt://***@host"'])
+})

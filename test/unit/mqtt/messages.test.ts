@@ -27,9 +27,15 @@ const state = {
   reason: null,
   camera: { state: 'online' as const, source: 'replay', reason: null, advice: null },
   model: { name: 'ssd', version: '1' },
+  inference: 'ON' as const,
   threshold: null,
+  max_fps: null,
   fps: 9.8,
+  governor: { active: false, reason: null },
   vision: { restarts: 0 },
+  outbox: { pending: 0, problem: null },
+  mqtt: { problem: null },
+  settings: { problem: null },
   results_dropped: 0,
 }
 

@@ -19,9 +19,9 @@ test('any result becomes a message that its schema promises', () => {
 
 const frame = { id: 7, width: 640, height: 480, capturedAtMs: Date.UTC(2026, 0, 31), ageMs: 41.26 }
 const timingMs = { preprocess: 1.04, inference: 20.05001, decode: 3, total: 25 }
-const counters = { captured: 1, inferred: 1, dropped: 0, skipped: 0, pending: 0 }
+const counters = { captured: 1, inferred: 1, dropped: 0, skipped: 0, still: 0, pending: 0 }
 const cat = { label: 'cat', classId: 17, score: 0.123456 }
-const ssd = { name: 'ssd', version: '2', sha256: '0123456789abcdef', task: 'detection' } as const
+const ssd = { name: 'ssd', version: '2', sha256: '0123456789abcdef', task: 'detection', threshold: 0.5 } as const
 const head = {
   v: 1,
   ts: '2026-01-31T00:00:00.000Z',

@@ -1,0 +1,141 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describeError, SightdError } from '../core/errors.ts'
+import { writeFileAtomic } from '../lib/atomic-file.ts'
+import { isJsonObject, type JsonObject, mergePatch } from '../lib/json.ts'
+import { nearestName } from '../lib/schema-issues.ts'
+import type { ConfigBuilder } from './load.ts'
+import type { Config } from './schema.ts'
+
+/**
+ * What may be set over MQTT: nothing that opens a file, names a host, or shows a picture, and nothing that needs a restart.
+ * Whoever may publish to the broker may set these.
+ */
+export const remoteKeys = [
+  'name',
+  'inference.enabled',
+  'inference.threshold',
+  'inference.max_fps',
+  'events',
+  'motion',
+  'mqtt.result_rate',
+  'home_assistant.labels',
+  'log.level',
+] as const
+
+const fileName = 'overlay.json'
+const previousName = 'overlay.previous.json'
+
+/**
+ * The configuration while the daemon runs: what is written in the file, and over it what was set over MQTT, which is kept in
+ * the state folder. A setting that doesn't fit is refused whole; the last good ones stay.
+ */
+export class LiveConfig {
+  readonly #build: ConfigBuilder
+  readonly #folder: string
+  #overlay: JsonObject
+  #current: Config
+  /** Why settings from earlier are not in force, in words. */
+  readonly problem: string | undefined
+
+  private constructor(build: ConfigBuilder, folder: string, overlay: JsonObject, problem: string | undefined) {
+    this.#build = build
+    this.#folder = folder
+    this.#overlay = overlay
+    this.#current = build(overlay)
+    this.problem = problem
+  }
+
+  /** Takes the settings in `folder` that fit: the newest, or those before them, or none. */
+  static async open(build: ConfigBuilder, folder: string): Promise<LiveConfig> {
+    const problems: string[] = []
+    for (const name of [fileName, previousName]) {
+      try {
+        return new LiveConfig(build, folder, await readOverlay(join(folder, name)), problems.join('; ') || undefined)
+      } catch (error) {
+        if (isMissing(error)) continue
+        problems.push(`settings made over MQTT are left out: ${name}: ${describeError(error)}`)
+      }
+    }
+    return new LiveConfig(build, folder, {}, problems.join('; ') || undefined)
+  }
+
+  get current(): Config {
+    return this.#current
+  }
+
+  /** What was set over MQTT. */
+  get overlay(): JsonObject {
+    return this.#overlay
+  }
+
+  /** The settings that can be made over MQTT, as they are in force. */
+  get settable(): JsonObject {
+    return pick(this.#current)
+  }
+
+  /**
+   * Changes settings as an RFC 7396 patch: null goes back to what the file says. Throws a SightdError `config_invalid`, and
+   * changes nothing, when a key may not be set or the whole does not fit. Resolves to why it could not be kept, if it could not.
+   */
+  async patch(patch: JsonObject): Promise<string | undefined> {
+    refuseOthers(patch)
+    const overlay = mergePatch(this.#overlay, patch)
+    this.#current = this.#build(overlay)
+    const before = this.#overlay
+    this.#overlay = overlay
+    try {
+      await writeFileAtomic(join(this.#folder, previousName), JSON.stringify(before))
+      await writeFileAtomic(join(this.#folder, fileName), JSON.stringify(overlay))
+      return undefined
+    } catch (error) {
+      return `it holds until the next start only, since it can't be written down: ${describeError(error)}`
+    }
+  }
+}
+
+async function readOverlay(path: string): Promise<JsonObject> {
+  const overlay: unknown = JSON.parse(await readFile(path, 'utf8'))
+  if (!isJsonObject(overlay)) throw new Error('not a JSON object')
+  refuseOthers(overlay)
+  return overlay
+}
+
+/** Lists every key that may not be set. */
+function refuseOthers(patch: JsonObject): void {
+  const wrong = [...leaves(patch)]
+    .filter(
+      ({ path, value }) =>
+        !remoteKeys.some(
+          (key) => path === key || path.startsWith(`${key}.`) || (value === null && key.startsWith(`${path}.`)),
+        ),
+    )
+    .map(({ path }) => path)
+  if (wrong.length === 0) return
+  const lines = wrong.map((path) => {
+    const nearest = nearestName(path, remoteKeys)
+    return `${path}: can't be set over MQTT${nearest === undefined ? '' : ` (did you mean ${nearest}?)`}`
+  })
+  throw new SightdError('config_invalid', `${lines.join('\n')}\nWhat can be set: ${remoteKeys.join(', ')}`)
+}
+
+/** Paths to what is not an object, two levels down at most: that far the keys decide. */
+function* leaves(patch: JsonObject, prefix = ''): Generator<{ path: string; value: unknown }> {
+  for (const [key, value] of Object.entries(patch)) {
+    if (prefix === '' && isJsonObject(value)) yield* leaves(value, `${key}.`)
+    else yield { path: `${prefix}${key}`, value }
+  }
+}
+
+function pick(config: Config): JsonObject {
+  return remoteKeys.reduce<JsonObject>((picked, key) => {
+    const [section = '', name] = key.split('.')
+    const value: unknown = Object.entries(config).find(([at]) => at === section)?.[1]
+    const part = name === undefined ? value : isJsonObject(value) ? { [name]: value[name] } : undefined
+    return part === undefined ? picked : mergePatch(picked, { [section]: part })
+  }, {})
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
+}

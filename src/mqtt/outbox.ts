@@ -1,0 +1,121 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { Doorbell } from '../lib/doorbell.ts'
+import type { Spool } from '../lib/spool.ts'
+import type { Delivery } from './wire.ts'
+
+export type OutboxOptions = {
+  readonly spool: Spool
+  /** At most this many events per second from the time before the connection; whoever is new goes behind them. */
+  readonly replayRate: number
+  /** The disk has begun or ceased to make trouble. */
+  readonly onProblem?: (problem: string | undefined) => void
+}
+
+/** What was made so long ago and has not been acknowledged goes to the disk. */
+const flushMs = 5000
+
+/** Or when so much has piled up. */
+const flushBytes = 32 * 1024
+
+/**
+ * Events on their way to the broker, in order, kept until it has acknowledged them: in memory first, on disk when the
+ * broker takes longer than a few seconds, bounded in bytes and age there. What was made before the connection over which
+ * it is sent says `"replayed": true`.
+ */
+export class Outbox implements AsyncDisposable {
+  readonly #spool: Spool
+  readonly #intervalMs: number
+  readonly #onProblem: (problem: string | undefined) => void
+  #toldProblem: string | undefined
+  readonly #timer: NodeJS.Timeout
+  readonly #added = new Doorbell()
+  readonly #settled = new Doorbell()
+  #unflushedBytes = 0
+  /** Events from here on were made while this connection was up. */
+  #liveFrom = 0
+  #nextReplayMs = 0
+  readonly counts = { sent: 0, replayed: 0, refused: 0 }
+
+  constructor({ spool, replayRate, onProblem = () => {} }: OutboxOptions) {
+    this.#spool = spool
+    this.#onProblem = onProblem
+    this.#intervalMs = 1000 / replayRate
+    this.#timer = setInterval(() => void this.#flush(), flushMs)
+  }
+
+  get stored(): Spool['counts'] {
+    return this.#spool.counts
+  }
+
+  /** Why events can't be kept on disk, in words. */
+  get problem(): string | undefined {
+    return this.#spool.problem
+  }
+
+  /** Takes one event, a JSON object. */
+  add(payload: string): void {
+    this.#spool.append(payload)
+    this.#unflushedBytes += payload.length
+    if (this.#unflushedBytes >= flushBytes) void this.#flush()
+    this.#added.ring()
+  }
+
+  onConnected(): void {
+    this.#spool.rewind()
+    this.#liveFrom = this.#spool.nextSeq
+  }
+
+  async next(signal: AbortSignal): Promise<{ seq: number; payload: string } | undefined> {
+    while (!signal.aborted) {
+      const { rings } = this.#added
+      const record = await this.#spool.next()
+      if (record === undefined) {
+        await this.#added.moreThan(rings, signal)
+        continue
+      }
+      const { seq, payload } = record
+      if (seq >= this.#liveFrom) return { seq, payload }
+      await this.#pace(signal)
+      // It was made with `"replayed":false` as its last field.
+      return { seq, payload: JSON.stringify({ ...JSON.parse(payload), replayed: true }) }
+    }
+    return undefined
+  }
+
+  /** Resolves when everything has been settled, or `signal` aborts. */
+  async emptied(signal: AbortSignal): Promise<void> {
+    for (let { rings } = this.#settled; this.stored.pending > 0 && !signal.aborted; { rings } = this.#settled)
+      await this.#settled.moreThan(rings, signal)
+  }
+
+  settle(seq: number, delivery: Exclude<Delivery, 'lost'>): void {
+    this.#spool.ack(seq)
+    this.#settled.ring()
+    if (delivery !== 'done') this.counts.refused++
+    else if (seq < this.#liveFrom) this.counts.replayed++
+    else this.counts.sent++
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#timer)
+    await this.#spool[Symbol.asyncDispose]()
+  }
+
+  async #flush(): Promise<void> {
+    this.#unflushedBytes = 0
+    await this.#spool.flush()
+    const { problem } = this.#spool
+    if (problem === this.#toldProblem) return
+    this.#toldProblem = problem
+    this.#onProblem(problem)
+  }
+
+  /** A subscriber that takes in slowly, or a broker's queue for it, should not be flooded (Mosquitto keeps 1000 for one). */
+  async #pace(signal: AbortSignal): Promise<void> {
+    const now = performance.now()
+    const waitMs = this.#nextReplayMs - now
+    this.#nextReplayMs = Math.max(now, this.#nextReplayMs) + this.#intervalMs
+    // Timers have a grain of a millisecond or more: short waits are saved up.
+    if (waitMs > 10) await delay(waitMs, undefined, { signal }).catch(() => {})
+  }
+}

@@ -1,0 +1,133 @@
+import type { Metrics } from '../core/metrics.ts'
+import { atLeast } from '../core/prediction.ts'
+import type { SceneEvent, View } from '../core/scene.ts'
+import type { VisionModel, VisionResult } from '../core/vision-protocol.ts'
+import { currentMessage, eventMessage } from './event-message.ts'
+import type { MqttLink } from './link.ts'
+import {
+  currentSchema,
+  encodeMessage,
+  eventSchema,
+  type Info,
+  infoSchema,
+  metricsSchema,
+  resultSchema,
+  type State,
+  stateSchema,
+  updateSchema,
+} from './messages.ts'
+import type { Outbox } from './outbox.ts'
+import { resultMessage } from './result-message.ts'
+import type { Topics } from './topics.ts'
+
+export type PublisherOptions = {
+  readonly link: MqttLink
+  readonly outbox: Outbox
+  readonly topics: Topics
+  readonly boot: string
+}
+
+const json = { contentType: 'application/json' }
+
+/** What nobody wants any more after these times, in seconds. */
+const resultExpiryS = 30
+const metricsExpiryS = 120
+
+/** Says in messages what the device has to say; each topic's rule of when is here. */
+export class Publisher {
+  readonly #link: MqttLink
+  readonly #outbox: Outbox
+  readonly #topics: Topics
+  readonly #boot: string
+  #stateKey = ''
+  #seq = 0
+  #nextResultMs = 0
+
+  constructor({ link, outbox, topics, boot }: PublisherOptions) {
+    this.#link = link
+    this.#outbox = outbox
+    this.#topics = topics
+    this.#boot = boot
+  }
+
+  info(info: Info): void {
+    this.#retain(this.#topics.info, encodeMessage(infoSchema, info))
+  }
+
+  /** On change; with `isHeartbeat`, in any case. The rate alone is no change. */
+  state({ fps, ...lasting }: Omit<State, 'v' | 'ts'>, isHeartbeat = false): void {
+    const key = JSON.stringify(lasting)
+    if (key === this.#stateKey && !isHeartbeat) return
+    this.#stateKey = key
+    this.#retain(
+      this.#topics.state,
+      encodeMessage(stateSchema, { v: 1, ts: new Date().toISOString(), ...lasting, fps: Math.round(fps * 10) / 10 }),
+    )
+  }
+
+  current(view: View, atMs: number): void {
+    this.#retain(this.#topics.current, encodeMessage(currentSchema, currentMessage(view, atMs)))
+  }
+
+  model({ name, version }: VisionModel): void {
+    const update = {
+      installed_version: version,
+      latest_version: version,
+      title: name,
+      in_progress: false,
+      update_percentage: null,
+    }
+    this.#retain(this.#topics.update, encodeMessage(updateSchema, update))
+  }
+
+  event(event: SceneEvent, model: VisionModel | undefined): void {
+    this.#outbox.add(encodeMessage(eventSchema, eventMessage(event, model, this.#boot)))
+  }
+
+  /** At most `perSecond` of them, with what scores at least `threshold`. */
+  result(result: VisionResult, model: VisionModel, threshold: number, perSecond: number): void {
+    const now = performance.now()
+    if (perSecond === 0 || now < this.#nextResultMs) return
+    this.#nextResultMs = now + 1000 / perSecond
+    const message = resultMessage(
+      { ...result, finding: atLeast(result.finding, threshold) },
+      model,
+      this.#boot,
+      this.#seq++,
+    )
+    this.#link.sendResult({
+      topic: this.#topics.result,
+      payload: encodeMessage(resultSchema, message),
+      expiryS: resultExpiryS,
+      ...json,
+    })
+  }
+
+  metrics(metrics: Metrics): void {
+    const payload = encodeMessage(metricsSchema, { v: 1, ts: new Date().toISOString(), ...metrics })
+    this.#link.sendResult({ topic: this.#topics.metrics, payload, expiryS: metricsExpiryS, ...json })
+  }
+
+  snapshot(jpeg: Buffer): void {
+    this.#link.setState({ topic: this.#topics.snapshot, payload: jpeg, contentType: 'image/jpeg' })
+  }
+
+  eventSnapshot({ eventId, label, topScore, atMs }: SceneEvent, jpeg: Buffer): void {
+    this.#link.setState({
+      topic: this.#topics.eventSnapshot,
+      payload: jpeg,
+      contentType: 'image/jpeg',
+      userProperties: { event_id: eventId, label, score: topScore.toFixed(4), ts: new Date(atMs).toISOString() },
+    })
+  }
+
+  /** Takes away what the broker still has of pictures that may not be shown (any more). */
+  allowPictures(allowed: { readonly snapshot: boolean; readonly eventSnapshot: boolean }): void {
+    if (!allowed.snapshot) this.#link.setState({ topic: this.#topics.snapshot, payload: '' })
+    if (!allowed.eventSnapshot) this.#link.setState({ topic: this.#topics.eventSnapshot, payload: '' })
+  }
+
+  #retain(topic: string, payload: string): void {
+    this.#link.setState({ topic, payload, ...json })
+  }
+}

@@ -1,0 +1,66 @@
+import { chmod, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { readBrokerLogin } from '../../../src/config/broker-login.ts'
+import { parseConfig } from '../../../src/config/load.ts'
+import { tempFolder } from '../../support/temp-folder.ts'
+
+const mqtt = (keys: string) => parseConfig(`camera: { source: synthetic }\nmqtt: { ${keys} }\n`, 'c.yaml').mqtt
+
+async function folderWith(files: Readonly<Record<string, string>>, mode = 0o600): Promise<string> {
+  const folder = await tempFolder()
+  for (const [name, text] of Object.entries(files)) {
+    await writeFile(join(folder, name), text)
+    await chmod(join(folder, name), mode)
+  }
+  return folder
+}
+
+describe('readBrokerLogin', () => {
+  test('reads the files that the configuration names', async () => {
+    const folder = await folderWith({ password: 'hunter2\n', ca: 'CA', cert: 'CERT', key: 'KEY\nmore\n' })
+    const files = ['password', 'ca', 'cert', 'key'].map((name) => `${name}_file: ${folder}/${name}`).join(', ')
+    expect(await readBrokerLogin(mqtt(`url: 'mqtts://host', username: me, ${files}`), undefined)).toEqual({
+      username: 'me',
+      password: 'hunter2',
+      ca: Buffer.from('CA'),
+      cert: Buffer.from('CERT'),
+      key: Buffer.from('KEY\nmore\n'),
+    })
+  })
+
+  test('takes systemd credentials for what the configuration leaves out', async () => {
+    const credentials = await folderWith({ 'mqtt-username': 'me\n', 'mqtt-password': 'pw\n', 'mqtt-key': 'KEY' }, 0o440)
+    const own = await folderWith({ password: 'mine\n' })
+    expect(await readBrokerLogin(mqtt(''), credentials)).toMatchObject({
+      username: 'me',
+      password: 'pw',
+      ca: undefined,
+    })
+    expect(await readBrokerLogin(mqtt(`password_file: ${own}/password`), credentials)).toMatchObject({
+      password: 'mine',
+    })
+  })
+
+  test('does without either', async () => {
+    const nothing = { username: undefined, password: undefined, ca: undefined, cert: undefined, key: undefined }
+    expect(await readBrokerLogin(mqtt(''), undefined)).toEqual(nothing)
+  })
+
+  test.each(['password_file', 'key_file'])('refuses a %s that others can read', async (key) => {
+    const folder = await folderWith({ secret: 'hunter2', cert: 'CERT' }, 0o644)
+    const config = mqtt(
+      `url: 'mqtts://host', ${key}: ${folder}/secret${key === 'key_file' ? `, cert_file: ${folder}/cert` : ''}`,
+    )
+    await expect(readBrokerLogin(config, undefined)).rejects.toMatchObject({
+      code: 'config_invalid',
+      message: `${folder}/secret: others can read this secret (mode 644); chmod 600 it`,
+    })
+  })
+
+  test('names a file that is not there', async () => {
+    await expect(readBrokerLogin(mqtt("url: 'mqtts://host', ca_file: /nowhere/ca.pem"), undefined)).rejects.toThrow(
+      "/nowhere/ca.pem: can't be read",
+    )
+  })
+})

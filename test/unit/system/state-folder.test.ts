@@ -1,0 +1,42 @@
+import { stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { openStateFolder, stateFolderPath } from '../../../src/system/state-folder.ts'
+import { tempFolder } from '../../support/temp-folder.ts'
+
+describe('openStateFolder', () => {
+  test('makes the folder, closed to others', async () => {
+    const path = join(await tempFolder(), 'a', 'b')
+    await using _ = await openStateFolder(path)
+    expect((await stat(path)).mode & 0o777).toBe(0o700)
+  })
+
+  test('one at a time', async () => {
+    const path = await tempFolder()
+    const first = await openStateFolder(path)
+    await expect(openStateFolder(path)).rejects.toMatchObject({
+      code: 'state_in_use',
+      message: expect.stringContaining(path),
+    })
+    await first[Symbol.asyncDispose]()
+    await using _ = await openStateFolder(path)
+  })
+
+  test('a folder that can not be made is for its users to complain about', async () => {
+    const file = join(await tempFolder(), 'file')
+    await writeFile(file, '')
+    await using folder = await openStateFolder(join(file, 'state'))
+    expect(folder.path).toBe(join(file, 'state'))
+  })
+})
+
+test("systemd's word comes before the configuration's, and that before the usual place", () => {
+  onTestFinished(() => {
+    vi.unstubAllEnvs()
+  })
+  vi.stubEnv('STATE_DIRECTORY', undefined)
+  expect(stateFolderPath('/srv/sightd')).toBe('/srv/sightd')
+  expect(stateFolderPath(undefined)).toMatch(/^\/var\/lib\/sightd$|\.local\/state\/sightd$/)
+  vi.stubEnv('STATE_DIRECTORY', '/var/lib/private/sightd:/var/lib/other')
+  expect(stateFolderPath('/srv/sightd')).toBe('/var/lib/private/sightd')
+})
