@@ -5,6 +5,7 @@ import { describeError, exitCodes, SightdError } from '../core/errors.ts'
 import { inputSize, type ModelManifest } from '../core/model-manifest.ts'
 import { packageRoot } from '../lib/package.ts'
 import { readManifest, readModelFolder } from '../vision/model-folder.ts'
+import type { ScanReport } from '../vision/onnx-scan.ts'
 import { runTrial } from './trial.ts'
 
 type Json = { readonly json?: boolean }
@@ -44,14 +45,14 @@ async function subfolders(dir: string): Promise<string[]> {
     .sort()
 }
 
-/** `sightd model inspect`: what the manifest says, once the files have been held against it. */
+/** `sightd model inspect`: what the manifest says and the scan found, once the files have been held against it. */
 export async function inspectModel(dir: string, { json = false }: Json): Promise<number> {
-  const { manifest } = await readModelFolder(dir)
-  print(json ? JSON.stringify(manifest) : describeManifest(manifest))
+  const { manifest, scan } = await readModelFolder(dir)
+  print(json ? JSON.stringify({ ...manifest, scan }) : describeModel(manifest, scan))
   return exitCodes.ok
 }
 
-function describeManifest(manifest: ModelManifest): string {
+function describeModel(manifest: ModelManifest, scan: ScanReport): string {
   const { name, version, task, description, licence, source, input, outputs, labels, threshold, golden, files } =
     manifest
   const { width, height } = inputSize(input)
@@ -60,11 +61,18 @@ function describeManifest(manifest: ModelManifest): string {
     `task       ${task}, ${labels.filter((label) => label !== '').length} labels, threshold ${threshold}`,
     `input      ${input.name}: ${width}x${height} ${input.colour}, ${input.type} ${input.layout}, ${input.resize}`,
     ...outputs.map((output) => `output     ${output.name}: ${output.type} [${output.shape.join(', ')}]`),
+    `network    ${describeScan(scan)}`,
     `golden     ${golden.length} samples`,
     `licence    ${licence}`,
     `source     ${source}`,
     ...Object.entries(files).map(([path, { bytes, sha256 }]) => `file       ${path}, ${bytes} bytes, sha256 ${sha256}`),
   ].join('\n')
+}
+
+function describeScan({ nodes, operators, parameters, opsets }: ScanReport): string {
+  const counts = Object.entries(operators).map(([operator, count]) => `${count} ${operator}`)
+  const versions = Object.entries(opsets).map(([domain, version]) => `${domain} ${version}`)
+  return `${nodes} nodes (${counts.join(', ')}), ${parameters} parameters, opset ${versions.join(', ')}`
 }
 
 /** `sightd model verify`: exit code 0 only when every golden sample came out as expected. */

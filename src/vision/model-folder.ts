@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { gunzip } from 'node:zlib'
@@ -7,24 +7,35 @@ import * as v from 'valibot'
 import { SightdError } from '../core/errors.ts'
 import { type GoldenSample, type ModelManifest, modelManifestSchema } from '../core/model-manifest.ts'
 import { formatSchemaIssue, schemaIssues } from '../lib/schema-issues.ts'
+import { maxNetworkBytes, type ScanReport, scanModel } from './onnx-scan.ts'
 
-/** A model on disk whose manifest holds and whose network's bytes are those that the manifest names. */
+/** A model on disk whose manifest holds, and whose network's bytes are those that the manifest names and passed the scan. */
 export type ModelFolder = {
   readonly dir: string
   readonly manifest: ModelManifest
   /** The checked bytes of the ONNX file: what is loaded is what was checked. */
   readonly network: Uint8Array
   readonly sha256: string
+  /** What the scan found in the network. */
+  readonly scan: ScanReport
 }
 
 const maxManifestBytes = 4 * 1024 * 1024
-const maxNetworkBytes = 512 * 1024 * 1024
 
 /** Reads and checks a model folder; throws a SightdError `model_invalid` that names the file and what is wrong with it. */
 export async function readModelFolder(dir: string): Promise<ModelFolder> {
   const manifest = await readManifest(dir)
   const network = await readListedFile(dir, manifest, manifest.model, maxNetworkBytes)
-  return { dir: resolve(dir), manifest, network, sha256: manifest.files[manifest.model]?.sha256 ?? '' }
+  const scan = scanNetwork(join(dir, manifest.model), network, manifest)
+  return { dir: resolve(dir), manifest, network, sha256: manifest.files[manifest.model]?.sha256 ?? '', scan }
+}
+
+function scanNetwork(path: string, network: Uint8Array, manifest: ModelManifest): ScanReport {
+  try {
+    return scanModel(network, manifest)
+  } catch (error) {
+    throw new SightdError('model_invalid', `${path}: refused before ONNX Runtime reads it`, { cause: error })
+  }
 }
 
 export async function readManifest(dir: string): Promise<ModelManifest> {
@@ -77,9 +88,10 @@ async function readListedFile(
 
 async function readBounded(path: string, maxBytes: number): Promise<Uint8Array> {
   try {
-    const bytes = await readFile(path)
-    if (bytes.length > maxBytes) throw new Error(`${bytes.length} bytes, at most ${maxBytes} are allowed`)
-    return bytes
+    await using file = await open(path)
+    const { size } = await file.stat()
+    if (size > maxBytes) throw new Error(`${size} bytes, at most ${maxBytes} are allowed`)
+    return await file.readFile()
   } catch (error) {
     throw new SightdError('model_invalid', `${path}: can't be read`, { cause: error })
   }

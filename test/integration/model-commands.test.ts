@@ -6,6 +6,8 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { bundledModel } from '../../src/daemon.ts'
 import { runSightd } from '../support/daemon.ts'
 import { copyOfBundledModel, editManifest, replaceListedFile } from '../support/models.ts'
+import { node, tensorInfo } from '../support/onnx.ts'
+import { message } from '../support/protobuf.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 
 const photos = fileURLToPath(new URL('../../../shared/data/images', import.meta.url))
@@ -54,6 +56,23 @@ test('ONNX Runtime reports to nobody: its telemetry leaves no trace in the folde
   expect(readdirSync(folder)).toEqual([])
 })
 
+/** It has the bundled model's inputs and outputs, but nothing computes them. */
+const senselessNetwork = message(
+  [1, 8],
+  [
+    7,
+    message(
+      [1, node('Relu', ['nobody'], ['boxes'])],
+      [1, node('Relu', ['nobody'], ['logits'])],
+      [2, 'senseless'],
+      [11, tensorInfo('image', 'uint8', [1, 300, 300, 3])],
+      [12, tensorInfo('boxes', 'float', [1, 1917, 4])],
+      [12, tensorInfo('logits', 'float', [1, 1917, 91])],
+    ),
+  ],
+  [8, message([2, 17])],
+)
+
 describe('sightd model', () => {
   test('list names the bundled model', async () => {
     const { code, stdout } = await runSightd(['model', 'list', '--json'])
@@ -61,6 +80,14 @@ describe('sightd model', () => {
     expect(JSON.parse(stdout)).toContainEqual(
       expect.objectContaining({ name: 'ssdlite-mobilenet-v2-coco', problem: null }),
     )
+  })
+
+  test('inspect says what the network is made of', async () => {
+    const { code, stdout } = await runSightd(['model', 'inspect', bundledModel])
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/^network +496 nodes \(251 DequantizeLinear, .*\), 4594811 parameters, opset ai\.onnx 13$/m)
+    const { stdout: json } = await runSightd(['model', 'inspect', bundledModel, '--json'])
+    expect(JSON.parse(json)).toMatchObject({ scan: { nodes: 496, opsets: { 'ai.onnx': 13 } } })
   })
 
   test('verify runs the golden samples of the bundled model on this CPU', async () => {
@@ -91,7 +118,12 @@ describe('sightd model', () => {
     [
       'a changed network',
       (folder: string) => replaceListedFile(folder, 'model.onnx', new Uint8Array(1000).fill(8)),
-      /model\.onnx: ONNX Runtime refuses it/,
+      /model\.onnx: refused before ONNX Runtime reads it: ir_version: is there twice/,
+    ],
+    [
+      'a network that makes no sense, though nothing in it is suspicious',
+      (folder: string) => replaceListedFile(folder, 'model.onnx', senselessNetwork),
+      /model\.onnx: ONNX Runtime refuses it: .*nobody/,
     ],
     ['a missing network', (folder: string) => rm(join(folder, 'model.onnx')), /model\.onnx: can't be read: ENOENT/],
     [
@@ -113,7 +145,7 @@ describe('sightd model', () => {
       'a wrong shape',
       (folder: string) =>
         editManifest(folder, (manifest) => ((manifest['input'] as { shape: number[] }).shape = [1, 320, 320, 3])),
-      /is not what its manifest says: input image is \[1, 300, 300, 3\], the manifest says \[1, 320, 320, 3\]/,
+      /model\.onnx: refused before .*: input image is \[1, 300, 300, 3\], the manifest says \[1, 320, 320, 3\]/,
     ],
     [
       'a path out of the folder',
