@@ -1,4 +1,4 @@
-import { mkdir, open, rename, rm } from 'node:fs/promises'
+import { mkdir, open, rename, rm, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 
 /**
@@ -34,12 +34,36 @@ export async function removeDurably(path: string): Promise<void> {
 
 /** Makes a folder and those above it, as far as they are missing, closed to others. */
 export async function makeFolderDurably(path: string): Promise<void> {
-  const highest = await mkdir(path, { recursive: true, mode: 0o700 })
-  if (highest === undefined) return
-  for (let made = resolve(path); ; made = dirname(made)) {
-    await syncFolder(dirname(made))
-    if (made === resolve(highest)) return
+  for (const made of await makeFolder(resolve(path))) await syncFolder(dirname(made))
+}
+
+/**
+ * Makes a folder and those above it; gives those that it made, the highest first. Node's own `recursive` never ends where
+ * mkdir(2) finds no entry though the folder above is there, as in /proc.
+ */
+async function makeFolder(path: string): Promise<string[]> {
+  try {
+    return await makeOne(path)
+  } catch (error) {
+    if (!hasCode(error, 'ENOENT') || dirname(path) === path) throw error
+    const above = await makeFolder(dirname(path))
+    return [...above, ...(await makeOne(path))]
   }
+}
+
+/** Nothing is made where a folder is already. */
+async function makeOne(path: string): Promise<string[]> {
+  try {
+    await mkdir(path, 0o700)
+    return [path]
+  } catch (error) {
+    if (hasCode(error, 'EEXIST') && (await stat(path)).isDirectory()) return []
+    throw error
+  }
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code
 }
 
 /** Puts the names in a folder on the disk: files made, renamed and removed in it. */

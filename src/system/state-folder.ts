@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdir } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { SightdError } from '../core/errors.ts'
+import { makeFolderDurably } from '../lib/atomic-file.ts'
 
 /** Where things are kept that have to survive: systemd's word first, then the configuration's, then the usual place. */
 export function stateFolderPath(configured: string | undefined): string {
@@ -18,7 +18,7 @@ export function stateFolderPath(configured: string | undefined): string {
  * here: whoever writes there says so. Throws a SightdError `state_in_use` when another sightd has it.
  */
 export async function openStateFolder(path: string): Promise<{ readonly path: string } & AsyncDisposable> {
-  await mkdir(path, { recursive: true, mode: 0o700 }).catch(() => {})
+  await makeFolderDurably(path).catch(() => {})
   // An abstract socket (unix(7)) goes with its process, however that ends: no stale lock, nothing on the disk.
   const lock = createServer()
   const name = createHash('sha256').update(path).digest('hex').slice(0, 32)

@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import * as v from 'valibot'
 import { describe, expect, test } from 'vitest'
 import {
@@ -289,6 +291,29 @@ describe.skipIf(findProgram('mosquitto') === undefined)(
       await state(({ outbox, status }) => outbox.problem !== null && status === 'running')
       await subscriber.message(({ topic }) => topic === 'sightd/porch/event')
     })
+
+    test.skipIf(findProgram('mosquitto_passwd') === undefined)(
+      'logs in with a password that no log line ever holds (skipped without mosquitto_passwd)',
+      async () => {
+        const folder = await tempFolder()
+        await promisify(execFile)('mosquitto_passwd', ['-c', '-b', join(folder, 'users'), 'porch', 'hunter2-secret'])
+        await writeFile(join(folder, 'password'), 'hunter2-secret\n', { mode: 0o600 })
+        const port = await freePort()
+        await startMosquitto(port, `allow_anonymous false\npassword_file ${join(folder, 'users')}\nuser root`)
+        const login = `username: porch, password_file: ${join(folder, 'password')}`
+        const config = join(folder, 'config.yaml')
+        await writeFile(
+          config,
+          `camera: { source: replay, path: ${demo} }\nmqtt: { url: 'mqtt://127.0.0.1:${port}', ${login} }\nlog: { level: trace }\n`,
+        )
+        const sightd = new RunningSightd(['run', '--config', config])
+        await sightd.line(({ msg }) => msg === 'broker connected')
+        await sightd.line(({ msg }) => msg === 'sees')
+        sightd.child.kill('SIGTERM')
+        await sightd.exited
+        expect(sightd.output).not.toContain('hunter2')
+      },
+    )
 
     test('SIGTERM says offline, and no last will follows; metrics come by themselves', async () => {
       const { sightd, subscriber } = await porch()

@@ -74,6 +74,10 @@ describe('makeFolderDurably', () => {
     expect(await readdir(folder)).toEqual(['a', 'd'])
   })
 
+  test('gives up where nothing can be made, and the folder above is there all the same', async () => {
+    await expect(makeFolderDurably('/proc/sightd/a/b')).rejects.toMatchObject({ code: 'ENOENT' })
+  })
+
   test('throws when a file is in the way', async () => {
     const folder = await tempFolder()
     await writeFile(join(folder, 'file'), '')
