@@ -21,6 +21,8 @@ import { openWorkFolder } from './system/work-folder.ts'
 
 export type DaemonOptions = {
   readonly configure: ConfigBuilder
+  /** The configuration as it is written down now. */
+  readonly reread: () => Promise<ConfigBuilder>
   /** A demo starts an MQTT broker of its own and uses it, and keeps nothing. */
   readonly isDemo: boolean
   /** End after this many results. */
@@ -49,7 +51,7 @@ const dayMs = 24 * 3600 * 1000
 
 /** The control process: builds every part, wires them, and takes them down in reverse when `signal` aborts. */
 export async function runDaemon(options: DaemonOptions): Promise<DaemonSummary> {
-  const { configure, isDemo, maxResults, log, onStatus, signal, boardRoot = '/' } = options
+  const { configure, reread, isDemo, maxResults, log, onStatus, signal, boardRoot = '/' } = options
   await using cleanup = new AsyncDisposableStack()
   const every = (ms: number, act: () => unknown) => {
     const timer = setInterval(act, ms)
@@ -74,8 +76,10 @@ export async function runDaemon(options: DaemonOptions): Promise<DaemonSummary> 
   const versions = packageVersions()
   const boot = randomBytes(4).toString('hex')
   const started = new Date().toISOString()
+  const startMs = performance.now()
   const broker = isDemo ? cleanup.use(await startEmbeddedBroker(firstBrokerPort)) : undefined
   const url = broker?.url ?? mqtt.url
+  log.info({ version: versions.own, id, boot, state: stateFolder.path, broker: url }, 'sightd starts')
   if (broker !== undefined)
     log.info(
       { try: `mosquitto_sub -h 127.0.0.1 -p ${broker.port} -v -t '${mqtt.base_topic}/#'` },
@@ -86,6 +90,7 @@ export async function runDaemon(options: DaemonOptions): Promise<DaemonSummary> 
     await MqttDevice.open({
       id,
       boot,
+      startedMs: Date.parse(started),
       baseTopic: mqtt.base_topic,
       settings: async () => ({
         url,
@@ -103,13 +108,17 @@ export async function runDaemon(options: DaemonOptions): Promise<DaemonSummary> 
       commanded: {
         info: () => info(),
         takePicture: () => (config.current.pictures.on_request ? pipeline.takePicture() : undefined),
-        restart: () => {
+        restart: async () => {
+          // A device that works must not be lost over a slip in a file that is read again.
+          const next = (await reread())({})
+          await readBrokerLogin(next.mqtt)
           isRestart = true
           done.abort()
         },
         settings: () => ({ config: config.settable, overlay: config.overlay }),
         change: async (patch) => {
           const problem = await config.patch(patch)
+          if (problem !== undefined) log.warn({ problem }, 'a setting is not kept')
           apply()
           return problem
         },
@@ -194,7 +203,7 @@ export async function runDaemon(options: DaemonOptions): Promise<DaemonSummary> 
   let reading: { tempC: number | null; throttled: number | null } = { tempC: null, throttled: null }
   let visionBytes: number | undefined
   const metrics = (): Metrics => ({
-    uptime_s: Math.round((Date.now() - Date.parse(started)) / 1000),
+    uptime_s: Math.round((performance.now() - startMs) / 1000),
     control_rss_mb: toMegabytes(process.memoryUsage.rss()),
     vision_rss_mb: visionBytes === undefined ? null : toMegabytes(visionBytes),
     temp_c: reading.tempC,
@@ -216,6 +225,7 @@ export async function runDaemon(options: DaemonOptions): Promise<DaemonSummary> 
   })
   every(1000, async () => {
     visionBytes = await residentBytes(pipeline.pid)
+    publishState()
     onStatus(statusLine(pipeline, `${url} ${device.isConnected ? 'connected' : 'away'}`, metrics()))
   })
   if (web.port !== undefined)

@@ -7,6 +7,9 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => stop.abort(signal))
 }
 
+/** Something may still be under way that can't be called off, such as a question to a name server that does not answer. */
+const patienceMs = 1000
+
 try {
   process.exitCode = await createProgram(stop.signal)(process.argv.slice(2))
 } catch (error) {
@@ -14,3 +17,4 @@ try {
   process.stderr.write(`sightd: ${describeError(error)}\n`)
   process.exitCode = error.code === 'config_invalid' ? exitCodes.config : exitCodes.failure
 }
+setTimeout(() => process.exit(), patienceMs).unref()

@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs'
 import * as v from 'valibot'
 import { type BrokerLogin, readBrokerLogin } from '../config/broker-login.ts'
-import { defaultConfigPath, loadConfig } from '../config/load.ts'
-import { type Config, configSchema } from '../config/schema.ts'
+import { type BrokerConfig, defaultConfigPath, loadBrokerConfig } from '../config/load.ts'
+import { configSchema } from '../config/schema.ts'
 import { describeError, SightdError } from '../core/errors.ts'
 import { formatSchemaIssue, schemaIssues } from '../lib/schema-issues.ts'
 import { BrokerError } from '../mqtt/broker-error.ts'
@@ -15,12 +15,15 @@ export type BrokerOptions = {
   readonly base?: string
   readonly username?: string
   readonly passwordFile?: string
+  readonly caFile?: string
+  readonly certFile?: string
+  readonly keyFile?: string
 }
 
 /** A broker that a command line means, and what proves to it who we are. */
 export type ChosenBroker = {
   /** Undefined when there is no configuration file, or it does not count. */
-  readonly config: Config | undefined
+  readonly config: BrokerConfig | undefined
   readonly url: string
   readonly baseTopic: string
   readonly login: BrokerLogin
@@ -31,9 +34,9 @@ export type ChosenBroker = {
  * when `--broker` is there: its password is for its own broker. Throws a SightdError `config_invalid`.
  */
 export async function chooseBroker(options: BrokerOptions, usualPath = defaultConfigPath): Promise<ChosenBroker> {
-  const { broker, base, username, passwordFile } = options
+  const { broker, base, username, passwordFile, caFile, certFile, keyFile } = options
   const path = options.config ?? (broker === undefined && existsSync(usualPath) ? usualPath : undefined)
-  const config = path === undefined ? undefined : await loadConfig(path)
+  const config = path === undefined ? undefined : await loadBrokerConfig(path)
   const login = username === undefined && passwordFile === undefined ? {} : { password_file: passwordFile }
   const parsed = v.safeParse(configSchema.entries.mqtt, {
     ...config?.mqtt,
@@ -41,6 +44,9 @@ export async function chooseBroker(options: BrokerOptions, usualPath = defaultCo
     ...(base === undefined ? {} : { base_topic: base }),
     ...login,
     ...(username === undefined ? {} : { username }),
+    ...(caFile === undefined ? {} : { ca_file: caFile }),
+    // A pair: no certificate with the key of another.
+    ...(certFile === undefined && keyFile === undefined ? {} : { cert_file: certFile, key_file: keyFile }),
   })
   if (!parsed.success)
     throw new SightdError('config_invalid', `mqtt.${schemaIssues(parsed.issues).map(formatSchemaIssue).join('; ')}`)

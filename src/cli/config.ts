@@ -1,10 +1,19 @@
 import { describeKeys } from '../config/keys.ts'
 import { loadConfig } from '../config/load.ts'
-import { exitCodes } from '../core/errors.ts'
+import { exitCodes, SightdError } from '../core/errors.ts'
+import { bundledModel } from '../daemon.ts'
+import { checkFiles } from './config-check.ts'
 
-/** `sightd config check`: says nothing but the number of the exit code and one line, or every mistake. */
+/**
+ * `sightd config check`: one line when the daemon would take the file, or every mistake. Warnings change no exit code.
+ * Throws a SightdError `config_invalid`.
+ */
 export async function checkConfig(path: string): Promise<number> {
-  await loadConfig(path)
+  const config = await loadConfig(path)
+  const { mistakes, warnings } = await checkFiles(config, config.model.path ?? bundledModel)
+  for (const text of warnings) process.stdout.write(`warning: ${path}: ${text}\n`)
+  if (mistakes.length > 0)
+    throw new SightdError('config_invalid', mistakes.map((text) => `${path}: ${text}`).join('\n'))
   process.stdout.write(`${path} is right\n`)
   return exitCodes.ok
 }

@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto'
+import * as v from 'valibot'
+import { deviceIdSchema } from '../config/schema.ts'
 import { BrokerError } from '../mqtt/broker-error.ts'
 import { openConnection } from '../mqtt/client.ts'
 import { discoveryTopic } from '../mqtt/home-assistant.ts'
@@ -11,13 +13,16 @@ export type Decommissioning = {
   readonly id: string
   /** Home Assistant's prefix. */
   readonly prefix: string
-  readonly mayBeOnline: boolean
+  /** Even a device that is online, or of which nothing is kept. */
+  readonly isForced: boolean
   /** Asked with what is kept of the device, before anything is changed. */
   readonly mayBegin: (topics: readonly string[]) => Promise<boolean>
 }
 
 export type Outcome =
   | { readonly type: 'online' }
+  /** Nothing is kept of it; those of which something is. */
+  | { readonly type: 'unknown'; readonly others: readonly string[] }
   | { readonly type: 'declined' }
   | {
       readonly type: 'done'
@@ -31,7 +36,7 @@ export type Outcome =
 
 /** Takes all that a broker keeps of a device away, and its session. Throws a BrokerError. */
 export async function takeAway(
-  { broker, id, prefix, mayBeOnline, mayBegin }: Decommissioning,
+  { broker, id, prefix, isForced, mayBegin }: Decommissioning,
   signal: AbortSignal,
 ): Promise<Outcome> {
   const topics = deviceTopics(broker.baseTopic, id)
@@ -43,15 +48,18 @@ export async function takeAway(
     { onMessage: (message) => kept.take(message), signal },
   )
   try {
-    const filters = [`${broker.baseTopic}/${id}/#`, discovery]
-    const look = async () => {
+    const look = async (filters = [`${broker.baseTopic}/${id}/#`, discovery]) => {
       kept.topics.clear()
       const unseen = await observer.subscribe(filters.map((filter) => ({ filter, wantsRetained: true })))
       await kept.complete(signal)
       return { found: new Map(kept.topics), unseen }
     }
     const { found, unseen } = await look()
-    if (found.get(topics.status) === 'online' && !mayBeOnline) return { type: 'online' }
+    if (found.get(topics.status) === 'online' && !isForced) return { type: 'online' }
+    if (found.size === 0 && unseen.length === 0 && !isForced) {
+      const statuses = await look([deviceTopics(broker.baseTopic, '+').status])
+      return { type: 'unknown', others: devicesOf([...statuses.found.keys()], broker.baseTopic) }
+    }
     if (!(await mayBegin([...found.keys()]))) return { type: 'declined' }
 
     // First the session: a last will that still waits in it is published now, and goes with the rest.
@@ -81,4 +89,11 @@ export async function takeAway(
   } finally {
     await observer.leave()
   }
+}
+
+function devicesOf(statusTopics: readonly string[], baseTopic: string): string[] {
+  return statusTopics
+    .map((topic) => topic.slice(baseTopic.length + 1).replace(/\/status$/, ''))
+    .filter((id) => v.is(deviceIdSchema, id))
+    .sort()
 }

@@ -15,7 +15,7 @@ export type DecommissionOptions = BrokerOptions & {
 
 const usualPrefix = 'homeassistant'
 
-/** More topics than these are not listed before the question. */
+/** More topics or devices than these are not listed. */
 const maxListed = 20
 
 /** `sightd decommission`: nothing of a device that is taken away is left at the broker. */
@@ -33,7 +33,7 @@ export async function decommission(options: DecommissionOptions, signal: AbortSi
         broker,
         id,
         prefix: broker.config?.home_assistant.prefix ?? usualPrefix,
-        mayBeOnline: force,
+        isForced: force,
         mayBegin: async (topics) => yes || (await ask(place, topics, signal)),
       },
       signal,
@@ -71,15 +71,23 @@ function tell(
   if (outcome.type === 'online')
     return complain(`${place} is online: stop sightd first (or clear it all the same: --force)`, exitCodes.failure)
   if (outcome.type === 'declined') return complain(`${place}: nothing was changed`, exitCodes.failure)
-  const { cleared, left, unseen } = outcome
+  const { cleared, left, unseen } = outcome.type === 'done' ? outcome : { cleared: [], left: [], unseen: [] }
   if (json) {
     process.stdout.write(`${printableJson(JSON.stringify({ device: id, broker: url, cleared, left }))}\n`)
-  } else process.stdout.write(`${place}: cleared ${countMessages(cleared)}; its session has ended\n`)
+  }
+  if (outcome.type === 'unknown')
+    return complain(`nothing is kept of ${place}; ${listDevices(outcome.others)}`, exitCodes.failure)
+  if (!json) process.stdout.write(`${place}: cleared ${countMessages(cleared)}; its session has ended\n`)
   if (unseen.length > 0)
     complain(`${url} lets us not look at ${unseen.join(', ')}: only what is known was cleared`, exitCodes.ok)
   return left.length === 0
     ? exitCodes.ok
     : complain(`${place}: still there: ${left.map(printable).join(', ')}`, exitCodes.failure)
+}
+
+function listDevices(ids: readonly string[]): string {
+  const more = ids.length > maxListed ? [`and ${ids.length - maxListed} more`] : []
+  return ids.length === 0 ? 'no device is there' : `devices there: ${[...ids.slice(0, maxListed), ...more].join(', ')}`
 }
 
 function countMessages({ length }: readonly string[]): string {

@@ -1,5 +1,4 @@
 import type { SourceOptions } from '../core/source-options.ts'
-import type { BrokerProbe } from '../mqtt/probe.ts'
 import type { CameraNeed } from '../system/camera-diagnosis.ts'
 import { type Finding, ok, problem, warning } from '../system/finding.ts'
 import type { TrialReport } from '../vision/trial.ts'
@@ -48,37 +47,4 @@ export function diagnoseModel(dir: string, ortVersion: string, report: TrialRepo
     )
   const ms = report.golden.map((sample) => sample.ms.toFixed(0)).join(', ')
   return ok(check, `${loaded}; golden samples came out as expected (${report.golden.length}, ${ms} ms on one thread)`)
-}
-
-const dayMs = 24 * 60 * 60 * 1000
-
-const brokerAdvice = {
-  unreachable: 'Check that the broker runs and listens on that address, mqtt.url, and the network between.',
-  tls: 'Check name, port and certificate of the broker, and the clock; for an authority of your own set NODE_EXTRA_CA_CERTS=/path/ca.pem in the environment of sightd.',
-  login: "Check mqtt.username, the first line of mqtt.password_file, and the broker's list of users.",
-  refused: "Look into the broker's log for the reason.",
-  silent: 'Check the port in mqtt.url: a TLS port (often 8883) wants mqtts://, a WebSocket port ws:// or wss://.',
-} as const
-
-export function diagnoseBroker(url: string, probe: BrokerProbe, nowMs: number): Finding {
-  const check = 'broker'
-  const { outcome, detail, certificateEndMs: endMs } = probe
-  const daysLeft = endMs === null ? Number.POSITIVE_INFINITY : Math.floor((endMs - nowMs) / dayMs)
-  const end = endMs === null ? '' : `; its certificate ${endMs < nowMs ? 'ended' : 'ends'} ${isoDay(endMs)}`
-  if (outcome !== 'connected')
-    return problem(check, `${url}: ${failures[outcome]}: ${detail}${end}`, brokerAdvice[outcome])
-  const found = `${url} accepts us, ${detail}${end}`
-  return daysLeft < 14 ? warning(check, found, "Renew the broker's certificate.") : ok(check, found)
-}
-
-const failures = {
-  unreachable: 'not reachable',
-  tls: 'TLS fails',
-  login: 'refuses the login',
-  refused: 'refuses us',
-  silent: 'reachable, but does not answer as an MQTT broker',
-} as const
-
-function isoDay(ms: number): string {
-  return new Date(ms).toISOString().slice(0, 10)
 }

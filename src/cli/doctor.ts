@@ -14,13 +14,18 @@ import { diagnose } from '../system/diagnosis.ts'
 import { readFacts } from '../system/facts.ts'
 import { type Finding, gravest, ok, problem, warning } from '../system/finding.ts'
 import { stateFolderPath } from '../system/state-folder.ts'
-import { diagnoseBroker, diagnoseModel, needOf } from './doctor-findings.ts'
+import { certificateNames } from './certificate-names.ts'
+import { diagnoseBroker } from './doctor-broker.ts'
+import { diagnoseModel, needOf } from './doctor-findings.ts'
 import { runTrial } from './trial.ts'
 
 export type DoctorOptions = { readonly config?: string; readonly json?: boolean }
 
 /** Exit codes of doctor, as docs/sightd.md lists them. */
 const doctorExitCodes = { ok: 0, warning: 1, problem: 2 } as const
+
+/** The broker has just answered. */
+const namesLimitMs = 2000
 
 /** `sightd doctor`: looks at board, camera, model and broker, and says of each what is to be done. */
 export async function doctor({ config: path, json = false }: DoctorOptions, signal: AbortSignal): Promise<number> {
@@ -75,13 +80,19 @@ async function checkBroker(config: Config | undefined): Promise<Finding> {
     return warning('broker', 'unknown without a configuration', 'Name a configuration whose mqtt.url is right.')
   const { url } = config.mqtt
   try {
+    const login = await readBrokerLogin(config.mqtt)
     const probe = await probeBroker({
       url,
       // Not the daemon's: the broker would close its connection for ours.
       clientId: `sightd-doctor-${randomBytes(4).toString('hex')}`,
-      ...(await readBrokerLogin(config.mqtt)),
+      ...login,
     })
-    return diagnoseBroker(url, probe, Date.now())
+    return diagnoseBroker(probe, {
+      url,
+      nowMs: Date.now(),
+      trusted: login.ca && (config.mqtt.ca_file ?? 'the systemd credential mqtt-ca'),
+      certificateNames: probe.outcome === 'tls' ? await certificateNames(url, namesLimitMs) : [],
+    })
   } catch (error) {
     if (!(error instanceof SightdError)) throw error
     return problem('broker', `not tried: ${describeError(error)}`, 'Mend the file.')

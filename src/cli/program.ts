@@ -19,12 +19,14 @@ Exit codes: 0 done, 1 failed (the message says why), 2 wrong usage, 78 wrong con
 doctor: 0 all is well, 1 warnings, 2 problems (or wrong usage).`
 
 const watchExamples = `
-On a terminal: a table that is kept up to date, and below it the newest events. Elsewhere: a line for each change.
+On a terminal: a table that is kept up to date, and below it the newest events. Elsewhere: a line for each change, with
+the time at which it was heard of, by the clock of this machine. Who comes makes two: \`person came\`, an event, and
+\`sees person\`, what is in view.
 
 Examples:
   sightd watch                                       the broker of ${defaultConfigPath}, or of this machine
   sightd watch --broker mqtts://broker.lan --username me --password-file ~/.mqtt
-  sightd watch | grep person                         a line when one comes or leaves
+  sightd watch | grep -E 'person (came|left|out)'    a line when one comes or leaves
   sightd watch --json | jq 'select(.topic | endswith("/event")) | .payload.label'`
 
 const decommissionExamples = `
@@ -149,7 +151,10 @@ export function createProgram(signal: AbortSignal): (args: string[]) => Promise<
       ),
     )
     .option('-y, --yes', 'do not ask')
-    .option('--force', 'even if the device says that it is online; it comes back unless it is stopped')
+    .option(
+      '--force',
+      'even if the device says that it is online (it comes back unless it is stopped), or if nothing is kept of it',
+    )
     .option('--json', 'print {device, broker, cleared, left}, lists of topics')
     .addHelpText('after', decommissionExamples)
     .action(does(async (options) => (await import('./decommission.ts')).decommission(options, signal)))
@@ -177,7 +182,7 @@ function withBroker(command: Command): Command {
     )
     .option(
       '-c, --config <file>',
-      `configuration with broker and login (default: ${defaultConfigPath}, if it is there)`,
+      `configuration, of which only mqtt, id and home_assistant count (default: ${defaultConfigPath}, if it is there)`,
     )
     .addOption(
       new Option('--base <topic>', "first level of the topics (default: the configuration's, else sightd)").argParser(
@@ -186,6 +191,9 @@ function withBroker(command: Command): Command {
     )
     .option('--username <name>', 'user name at the broker')
     .option('--password-file <file>', 'file whose first line is the password')
+    .option('--ca-file <file>', 'PEM file of the authorities whose brokers are trusted, instead of the usual ones')
+    .option('--cert-file <file>', 'PEM file of our certificate, for a broker that wants one')
+    .option('--key-file <file>', "PEM file of the certificate's key")
 }
 
 /** A parser of arguments that takes what a key of the configuration takes. */

@@ -14,12 +14,14 @@ export type RunOptions = { readonly config?: string; readonly demo?: boolean; re
 /** `sightd run`: the daemon in the foreground, for systemd and for a person at a terminal alike. */
 export async function run({ config: path, demo = false, maxFrames }: RunOptions, signal: AbortSignal): Promise<number> {
   for (;;) {
-    const configure = demo ? await demoConfig(path) : await readConfig(path ?? defaultConfigPath)
+    const reread = () => (demo ? demoConfig(path) : readConfig(path ?? defaultConfigPath))
+    const configure = await reread()
     const { level } = configure({}).log
     using terminal = process.stdout.isTTY ? new Terminal(process.stdout) : undefined
     const log = terminal === undefined ? createLog(level) : createTerminalLog(level, terminal)
     const summary = await runDaemon({
       configure,
+      reread,
       isDemo: demo,
       maxResults: maxFrames,
       log,

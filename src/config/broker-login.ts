@@ -1,5 +1,6 @@
 import { access } from 'node:fs/promises'
 import { join } from 'node:path'
+import { SightdError } from '../core/errors.ts'
 import { readSecretBytes, readSecretFile, readSmallFile, type SecretGuard } from '../lib/secret-file.ts'
 import type { Config } from './schema.ts'
 
@@ -36,11 +37,23 @@ export async function readBrokerLogin(
     return isThere ? reader(path, 'systemd') : undefined
   }
   const readPublic = async (path: string) => (await readSmallFile(path)).bytes
-  return {
+  const login = {
     username: mqtt.username ?? (await read(undefined, 'mqtt-username', readSecretFile)),
     password: await read(mqtt.password_file, 'mqtt-password', readSecretFile),
     ca: await read(mqtt.ca_file, 'mqtt-ca', readPublic),
     cert: await read(mqtt.cert_file, 'mqtt-cert', readPublic),
     key: await read(mqtt.key_file, 'mqtt-key', readSecretBytes),
   }
+  // Credentials come from elsewhere than the URL: whoever pins an authority must not send the password in clear for want of an s.
+  if (!/^(mqtts|wss):/.test(mqtt.url) && (login.ca ?? login.cert ?? login.key) !== undefined)
+    throw new SightdError(
+      'config_invalid',
+      `mqtt.url: ${mqtt.url} is without TLS, but there are certificates for it: mqtts:// or wss://`,
+    )
+  if ((login.cert === undefined) !== (login.key === undefined))
+    throw new SightdError(
+      'config_invalid',
+      'mqtt.cert_file and mqtt.key_file (or the credentials mqtt-cert and mqtt-key) go together',
+    )
+  return login
 }

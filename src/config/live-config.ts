@@ -35,15 +35,17 @@ export class LiveConfig {
   readonly #folder: string
   #overlay: JsonObject
   #current: Config
-  /** Why settings from earlier are not in force, in words. */
-  readonly problem: string | undefined
+  #written: string
+  #writing: Promise<void> = Promise.resolve()
+  #problem: string | undefined
 
   private constructor(build: ConfigBuilder, folder: string, overlay: JsonObject, problem: string | undefined) {
     this.#build = build
     this.#folder = folder
     this.#overlay = overlay
     this.#current = build(overlay)
-    this.problem = problem
+    this.#written = JSON.stringify(overlay)
+    this.#problem = problem
   }
 
   /** Takes the settings in `folder` that fit: the newest, or those before them, or none. */
@@ -58,6 +60,11 @@ export class LiveConfig {
       }
     }
     return new LiveConfig(build, folder, {}, problems.join('; ') || undefined)
+  }
+
+  /** Why settings made over MQTT are not in force, or will not be after the next start, in words. */
+  get problem(): string | undefined {
+    return this.#problem
   }
 
   get current(): Config {
@@ -82,14 +89,24 @@ export class LiveConfig {
     refuseOthers(patch)
     const overlay = mergePatch(this.#overlay, patch)
     this.#current = this.#build(overlay)
-    const before = this.#overlay
     this.#overlay = overlay
+    // One after the other: two at once would tear the files.
+    this.#writing = this.#writing.then(() => this.#write())
+    await this.#writing
+    return this.problem
+  }
+
+  /** Writes what is in force, unless that is written down already. */
+  async #write(): Promise<void> {
+    const text = JSON.stringify(this.#overlay)
+    if (text === this.#written) return
     try {
-      await writeFileAtomic(join(this.#folder, previousName), JSON.stringify(before))
-      await writeFileAtomic(join(this.#folder, fileName), JSON.stringify(overlay))
-      return undefined
+      await writeFileAtomic(join(this.#folder, previousName), this.#written)
+      await writeFileAtomic(join(this.#folder, fileName), text)
+      this.#written = text
+      this.#problem = undefined
     } catch (error) {
-      return `it holds until the next start only, since it can't be written down: ${describeError(error)}`
+      this.#problem = `settings made over MQTT hold until the next start only, they can't be written down: ${describeError(error)}`
     }
   }
 }

@@ -23,6 +23,26 @@ export async function loadConfig(path: string): Promise<Config> {
 
 /** Reads a configuration file, without checking it yet. */
 export async function readConfig(path: string): Promise<ConfigBuilder> {
+  const text = await readText(path)
+  return (overlay) => absolutePaths(parseConfig(text, path, overlay), dirname(resolve(path)))
+}
+
+/** What a client of the broker needs of a configuration: the rest of the file may be wrong, or not there. */
+const brokerConfigSchema = v.object({
+  id: configSchema.entries.id,
+  mqtt: configSchema.entries.mqtt,
+  home_assistant: configSchema.entries.home_assistant,
+})
+
+export type BrokerConfig = v.InferOutput<typeof brokerConfigSchema>
+
+/** Reads and checks what a configuration file says of the broker; throws as `parseConfig` does. */
+export async function loadBrokerConfig(path: string): Promise<BrokerConfig> {
+  const config = parseWith(brokerConfigSchema, await readText(path), path, {})
+  return { ...config, mqtt: absoluteMqtt(config.mqtt, dirname(resolve(path))) }
+}
+
+async function readText(path: string): Promise<string> {
   const text = await readFile(path, 'utf8').catch((error: unknown) => {
     throw new SightdError('config_invalid', `${path}: can't be read (\`sightd run --demo\` does without)`, {
       cause: error,
@@ -30,7 +50,7 @@ export async function readConfig(path: string): Promise<ConfigBuilder> {
   })
   if (text.length > maxConfigBytes)
     throw new SightdError('config_invalid', `${path}: ${text.length} characters, at most ${maxConfigBytes} are allowed`)
-  return (overlay) => absolutePaths(parseConfig(text, path, overlay), dirname(resolve(path)))
+  return text
 }
 
 /**
@@ -38,6 +58,10 @@ export async function readConfig(path: string): Promise<ConfigBuilder> {
  * mistake with its line (`name` stands for the file), key, what was found and what is allowed. Paths stay as they are written.
  */
 export function parseConfig(text: string, name: string, overlay: JsonObject = {}): Config {
+  return parseWith(configSchema, text, name, overlay)
+}
+
+function parseWith<T>(schema: v.GenericSchema<unknown, T>, text: string, name: string, overlay: JsonObject): T {
   const lines = new LineCounter()
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false })
   const refuse = (mistakes: readonly Mistake[]) => new SightdError('config_invalid', listInOrder(mistakes, name, lines))
@@ -52,7 +76,7 @@ export function parseConfig(text: string, name: string, overlay: JsonObject = {}
     broken.push({ offset: document.contents.range?.[0], text: 'has to be keys with values, such as `camera:`' })
   }
   if (broken.length > 0) throw refuse(broken)
-  const result = v.safeParse(configSchema, mergePatch(document.toJS() ?? {}, overlay))
+  const result = v.safeParse(schema, mergePatch(document.toJS() ?? {}, overlay))
   if (result.success) return result.output
   throw refuse(
     schemaIssues(result.issues, guideFor(document)).map((issue) => ({
@@ -107,8 +131,7 @@ function keyOffset(document: Document, path: readonly (string | number)[]): numb
 /** Paths in a file are relative to it, wherever the daemon is started. */
 function absolutePaths(config: Config, folder: string): Config {
   const { camera, model, mqtt } = config
-  const absolute = <Key extends string>(section: { readonly [K in Key]?: string | undefined }, key: Key) =>
-    section[key] === undefined ? {} : { [key]: resolve(folder, section[key]) }
+  const absolute = absoluteIn(folder)
   return {
     ...config,
     ...absolute(config, 'state_dir'),
@@ -118,12 +141,22 @@ function absolutePaths(config: Config, folder: string): Config {
       ...('url' in camera ? absolute(camera, 'password_file') : {}),
     },
     model: { ...model, ...absolute(model, 'path') },
-    mqtt: {
-      ...mqtt,
-      ...absolute(mqtt, 'password_file'),
-      ...absolute(mqtt, 'ca_file'),
-      ...absolute(mqtt, 'cert_file'),
-      ...absolute(mqtt, 'key_file'),
-    },
+    mqtt: absoluteMqtt(mqtt, folder),
   }
+}
+
+function absoluteMqtt(mqtt: Config['mqtt'], folder: string): Config['mqtt'] {
+  const absolute = absoluteIn(folder)
+  return {
+    ...mqtt,
+    ...absolute(mqtt, 'password_file'),
+    ...absolute(mqtt, 'ca_file'),
+    ...absolute(mqtt, 'cert_file'),
+    ...absolute(mqtt, 'key_file'),
+  }
+}
+
+function absoluteIn(folder: string) {
+  return <Key extends string>(section: { readonly [K in Key]?: string | undefined }, key: Key) =>
+    section[key] === undefined ? {} : { [key]: resolve(folder, section[key]) }
 }

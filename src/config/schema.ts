@@ -49,7 +49,9 @@ const inferenceSchema = v.strictObject({
   ),
   threshold: v.pipe(
     v.optional(unit),
-    v.description("Score from which a find is reported and can begin an event, 0 to 1. Left out: the model's own."),
+    v.description(
+      "Score from which a find is on the `result` topic and can begin an event, 0 to 1; for events, a label's own in `events.labels` counts instead. Left out: the model's own.",
+    ),
   ),
   max_fps: v.pipe(
     v.optional(v.pipe(v.number(), v.minValue(0.01), v.maxValue(120))),
@@ -145,7 +147,9 @@ const mqttSchema = v.pipe(
     ),
     outbox_max_days: v.pipe(
       v.optional(v.pipe(v.number(), v.minValue(0.01), v.maxValue(365)), 7),
-      v.description('Events that waited longer are dropped.'),
+      v.description(
+        'Events that waited longer are dropped. For those that an earlier run left, the time counts from the start of this one.',
+      ),
     ),
   }),
   v.forward(

@@ -21,7 +21,7 @@ export const eventOptionsSchema = v.pipe(
     labels: v.pipe(
       v.optional(v.record(label, perLabel), {}),
       v.description(
-        '`threshold` and `min_size` of single labels, such as `person: { threshold: 0.6, min_size: 0.01 }`.',
+        '`threshold` and `min_size` of single labels, such as `person: { threshold: 0.6, min_size: 0.01 }`. Such a threshold counts for events instead of `inference.threshold`, also where it is lower; the `result` topic is cut at `inference.threshold` only.',
       ),
     ),
     min_size: v.pipe(

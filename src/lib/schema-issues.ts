@@ -32,15 +32,16 @@ export function schemaIssues(issues: readonly Issue[], guide: SchemaGuide = noGu
     if (issue.type === 'strict_object' && issue.received === 'undefined') {
       return { path, kind: 'missing', found: 'nothing', allowed: guide.allowedAt(path) }
     }
+    const allowed = allowedValues(issue, guide.keysIn(path))
     if (issue.type === 'variant' && issue.received === 'undefined') {
-      return { path, kind: 'missing', found: 'nothing', allowed: allowedValues(issue) }
+      return { path, kind: 'missing', found: 'nothing', allowed }
     }
     const found = shorten(valueAt(issue))
     return {
       path,
       kind: 'wrong',
       found,
-      allowed: allowedValues(issue),
+      allowed,
       ...(typeof issue.input === 'string' ? nearestOf(issue.input, pickable(issue)) : {}),
     }
   })
@@ -55,13 +56,25 @@ export function formatSchemaIssue({ path, kind, found, allowed, nearest }: Schem
   return `${at === '' ? '' : `${at}: `}found ${found}, has to be ${allowed}${hint}`
 }
 
-/** The candidate closest to `word`, if it is close enough to be a slip of the finger. */
+/**
+ * The candidate that was probably meant: one edit away, else the only one that begins with `word` or begins it (`user`,
+ * `username`), else the closest, if it is close enough to be a slip of the finger.
+ */
 export function nearestName(word: string, candidates: readonly string[]): string | undefined {
-  const ranked = candidates
+  const [best] = candidates
     .map((candidate) => ({ candidate, edits: distance(word, candidate) }))
     .sort((a, b) => a.edits - b.edits)
-  const [best] = ranked
-  return best !== undefined && best.edits <= Math.max(2, word.length / 3) ? best.candidate : undefined
+  if (best === undefined) return undefined
+  const relatives = best.edits <= 1 ? [] : candidates.filter((candidate) => isRelative(word, candidate))
+  if (relatives.length === 1) return relatives[0]
+  return best.edits <= Math.max(2, word.length / 3) ? best.candidate : undefined
+}
+
+/** Shorter beginnings say nothing. */
+const leastShared = 3
+
+function isRelative(a: string, b: string): boolean {
+  return Math.min(a.length, b.length) >= leastShared && (a.startsWith(b) || b.startsWith(a))
 }
 
 function nearestOf(word: string, candidates: readonly string[]): { nearest?: string } {
@@ -86,16 +99,28 @@ function formatPath(path: readonly (string | number)[]): string {
   )
 }
 
-/** Our own checks say in `message` what is allowed; the parser's own types say it in `expected`. */
-function allowedValues(issue: Issue): string {
+/**
+ * Our own checks say in `message` what is allowed; the parser's own types say it in `expected`. `keys` are those of the
+ * section that has to be there instead, as far as they are known.
+ */
+function allowedValues(issue: Issue, keys: readonly string[]): string {
   if (!issue.message.startsWith('Invalid ')) return issue.message
   if (issue.type === 'integer') return 'a whole number'
   const expected = issue.expected ?? 'something else'
   const match = /^(>=|<=|>|<)(.*)$/.exec(expected)
-  if (match === null) return expected.replace(/^\((.*)\)$/, '$1').replaceAll(' | ', ' or ')
+  if (match === null) {
+    const choices = expected.replace(/^\((.*)\)$/, '$1').split(' | ')
+    return choices.map((choice) => plainWords(choice, keys)).join(' or ')
+  }
   const words = { '>=': 'at least', '<=': 'at most', '>': 'above', '<': 'below' }
   const [, sign, bound] = match
   return `${words[sign as keyof typeof words]} ${bound}`
+}
+
+/** Who writes a configuration need not know what the parser calls a type. */
+function plainWords(type: string, keys: readonly string[]): string {
+  if (type === 'Object') return `keys with values, such as { ${keys[0] ?? 'key'}: … }`
+  return type === 'Array' ? 'a list' : type
 }
 
 function pickable(issue: Issue): string[] {

@@ -66,6 +66,7 @@ export class Spool implements AsyncDisposable {
   readonly #maxMemoryBytes: number
   readonly #folder: string
   readonly #now: () => number
+  readonly #openedAtMs: number
   readonly #memory = new SpoolMemory()
   readonly #disk: SpoolDisk
   readonly #counts = { found: 0, appended: 0, acked: 0, dropped: 0, expired: 0, corrupt: 0, stored: 0 }
@@ -79,6 +80,8 @@ export class Spool implements AsyncDisposable {
   /** All work on the disk, one after the other; never rejects. */
   #disks: Promise<unknown> = Promise.resolve()
   #nextFlush: Promise<void> | undefined
+  /** What is asked to be on the disk. */
+  #flushSeq = 0
 
   private constructor({ folder, maxBytes, maxAgeMs, segmentBytes, maxMemoryBytes, now }: SpoolOptions) {
     this.#folder = folder
@@ -86,6 +89,7 @@ export class Spool implements AsyncDisposable {
     this.#segmentBytes = Math.min(segmentBytes ?? defaultSegmentBytes, maxSegmentBytes, Math.floor(maxBytes / 4))
     this.#maxMemoryBytes = maxMemoryBytes ?? defaultMemoryBytes
     this.#now = now ?? Date.now
+    this.#openedAtMs = this.#now()
     this.#disk = new SpoolDisk({ folder, maxBytes, segmentBytes: this.#segmentBytes }, this.#counts)
   }
 
@@ -162,10 +166,11 @@ export class Spool implements AsyncDisposable {
   }
 
   /**
-   * Stores what is un-acked, as far as that can be done; `problem` tells. Calls share a run that has not begun, so that
+   * Stores what is un-acked up to a seq, as far as that can be done; `problem` tells. Calls share a run that has not begun, so that
    * what was appended before a call has had its turn when that resolves. Never rejects.
    */
-  flush(): Promise<void> {
+  flush(upToSeq = this.#lastSeq): Promise<void> {
+    this.#flushSeq = Math.max(this.#flushSeq, upToSeq)
     this.#nextFlush ??= this.#onDisk(async () => {
       this.#nextFlush = undefined
       if (!this.#isClosed) await this.#flushNow()
@@ -204,7 +209,7 @@ export class Spool implements AsyncDisposable {
 
   /** Moves from memory to disk what was there when it began; true when there was something. */
   async #store(): Promise<boolean> {
-    const lastSeq = this.#lastSeq
+    const lastSeq = this.#flushSeq
     for (let isProven = false; ; isProven = true) {
       const batch = this.#memory.batch(this.#segmentBytes, lastSeq)
       const [first] = batch
@@ -259,9 +264,9 @@ export class Spool implements AsyncDisposable {
     return segment !== undefined
   }
 
-  /** Never so for a time ahead of the clock. */
+  /** Never so for a time ahead of the clock. Of an earlier run nobody knows what its clock was worth: its records get old from now on. */
   #isExpired(atMs: number): boolean {
-    return this.#now() - atMs > this.#maxAgeMs
+    return this.#now() - Math.max(atMs, this.#openedAtMs) > this.#maxAgeMs
   }
 
   #onDisk<T>(work: () => Promise<T>): Promise<T> {

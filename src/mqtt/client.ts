@@ -1,5 +1,6 @@
-import { connect, type IClientOptions, type MqttClient, ReasonCodes } from 'mqtt'
+import { connect, type MqttClient, ReasonCodes } from 'mqtt'
 import { BrokerError, explainFailure } from './broker-error.ts'
+import { clientOptions, loginLimitMs, maxIncomingBytes, maxInFlight } from './client-options.ts'
 import type { BrokerSettings, Delivery, IncomingMessage, OutgoingMessage, Subscription } from './wire.ts'
 
 /** The only door to mqtt.js. One connection from login to end; whoever wants another opens another. */
@@ -10,20 +11,19 @@ const unsupportedVersion = [1, 132]
 /** PUBACK codes that mean "not now": server busy, quota exceeded. */
 const notNow = [137, 151]
 
+/** Those that no waiting will change: topic name invalid, packet too large, payload format invalid. */
+const notEver = [144, 149, 153]
+
 /** More than this waiting in the socket means that the network is slower than we are. */
 const maxBacklogBytes = 256 * 1024
 
-/** What nobody should have to send us. */
-const maxIncomingBytes = 256 * 1024
-
-/** The most that we have in flight, whatever the broker takes. */
-const maxInFlight = 20
+/** A read brings no more at once. */
+const maxChunkBytes = 128 * 1024
 
 /** A broker that leaves a message unanswered for so long, on a link that lives, is asked anew. */
 const answerLimitMs = 30_000
 
 const goodbyeMs = 1000
-const loginLimitMs = 15_000
 
 type LoginOptions = {
   /** Called for each message, and has to return at once: mqtt.js acknowledges after it. */
@@ -87,59 +87,16 @@ async function login(
   }
 }
 
-function clientOptions(settings: BrokerSettings, version: 4 | 5): IClientOptions {
-  const { clientId, username, password, ca, cert, key, keepaliveS = 30, sessionExpiryS = 0, will } = settings
-  // MQTT 3.1.1 knows no properties, and its sessions never expire.
-  const isVersion5 = version === 5
-  return {
-    clientId,
-    ...(username === undefined ? {} : { username }),
-    ...(password === undefined ? {} : { password }),
-    ...(ca === undefined ? {} : { ca }),
-    ...(cert === undefined ? {} : { cert }),
-    ...(key === undefined ? {} : { key }),
-    rejectUnauthorized: true,
-    protocolVersion: version,
-    clean: !isVersion5 || sessionExpiryS === 0,
-    ...(isVersion5
-      ? {
-          properties: {
-            sessionExpiryInterval: sessionExpiryS,
-            receiveMaximum: maxInFlight,
-            maximumPacketSize: maxIncomingBytes,
-          },
-        }
-      : {}),
-    keepalive: keepaliveS,
-    // Else each result that we send would put off the ping that finds a dead link.
-    reschedulePings: false,
-    // Ours comes first, and knows how far we got.
-    connectTimeout: 2 * (settings.limitMs ?? loginLimitMs),
-    // Trying again is ours: mqtt.js gives up after one refusal, knows no back-off, and resends what we count as lost.
-    reconnectPeriod: 0,
-    resubscribe: false,
-    queueQoSZero: false,
-    ...(will === undefined
-      ? {}
-      : {
-          will: {
-            topic: will.topic,
-            payload: Buffer.from(will.payload),
-            qos: 1,
-            retain: true,
-            ...(isVersion5 ? { properties: { willDelayInterval: will.delayS } } : {}),
-          },
-        }),
-  }
-}
-
 /** A connection that is logged in, until `closed`. */
 export class Connection {
   readonly version: 4 | 5
   /** Resolves once it is over, with why in words. */
   readonly closed: Promise<BrokerError>
   readonly #client: MqttClient
-  #inFlight = 0
+  /** Of each message in flight: what is to be done when the connection goes. */
+  readonly #unanswered = new Set<() => void>()
+  #answers = 0
+  #watchdog: NodeJS.Timeout | undefined
   #isOpen = true
 
   constructor(client: MqttClient, version: 4 | 5) {
@@ -152,9 +109,19 @@ export class Connection {
     })
     // Stays to the end: an error that nobody listens to would be thrown.
     client.on('error', (error) => (why ??= new BrokerError('silent', error.message)))
+    // MQTT 3.1.1 can't tell the broker what is too long for us; mqtt.js would keep all of it.
+    let unparsed = 0
+    client.stream.on('data', (chunk: Uint8Array) => {
+      unparsed += chunk.length
+      if (unparsed > maxIncomingBytes + maxChunkBytes)
+        this.destroy(`a message of more than ${maxIncomingBytes} bytes came`)
+    })
+    client.on('packetreceive', () => (unparsed = 0))
     this.closed = new Promise((resolve) => {
       client.once('close', () => {
         this.#isOpen = false
+        clearTimeout(this.#watchdog)
+        for (const lose of this.#unanswered) lose()
         resolve(why ?? new BrokerError('silent', 'the connection closed'))
         client.end(true)
       })
@@ -165,7 +132,7 @@ export class Connection {
   get hasRoom(): boolean {
     return (
       this.#isOpen &&
-      this.#inFlight < Math.min(maxInFlight, this.#client.serverProperties?.receiveMaximum ?? maxInFlight)
+      this.#unanswered.size < Math.min(maxInFlight, this.#client.serverProperties?.receiveMaximum ?? maxInFlight)
     )
   }
 
@@ -173,22 +140,41 @@ export class Connection {
   async publish(message: OutgoingMessage): Promise<{ readonly delivery: Delivery; readonly reason?: string }> {
     if (!this.#isOpen) return { delivery: 'lost' }
     if (this.#isTooLarge(message)) return { delivery: 'too_large' }
-    this.#inFlight++
     const answered = Promise.withResolvers<Error | undefined>()
+    // Not a race with `closed`: each race would leave something behind on it for as long as the connection lasts.
+    const lose = () => answered.resolve(new Error('the connection is gone'))
+    this.#unanswered.add(lose)
+    if (this.#unanswered.size === 1) this.#watch()
     this.#send(message, 1, (error) => answered.resolve(error ?? undefined))
-    const timer = setTimeout(
-      () => this.destroy(`no answer to a message within ${answerLimitMs / 1000} s`),
-      answerLimitMs,
-    )
-    const answer = await Promise.race([answered.promise, this.closed])
-    clearTimeout(timer)
-    this.#inFlight--
+    const answer = await answered.promise
+    this.#unanswered.delete(lose)
+    this.#answers++
     if (answer === undefined) return { delivery: 'done' }
     const code = 'code' in answer && typeof answer.code === 'number' ? answer.code : undefined
     if (!this.#isOpen || code === undefined) return { delivery: 'lost' }
-    if (!notNow.includes(code)) return { delivery: 'refused', reason: answer.message }
-    this.destroy(answer.message)
-    return { delivery: 'lost' }
+    if (notNow.includes(code)) {
+      this.destroy(answer.message)
+      return { delivery: 'lost' }
+    }
+    return { delivery: notEver.includes(code) ? 'refused' : 'forbidden', reason: answer.message }
+  }
+
+  /** While something is unanswered: ends the connection when for a while no answer comes and no byte leaves. */
+  #watch(): void {
+    clearTimeout(this.#watchdog)
+    const before = this.#progress
+    this.#watchdog = setTimeout(() => {
+      if (this.#unanswered.size === 0) return
+      if (this.#progress === before) this.destroy(`nothing moves, and no answer came within ${answerLimitMs / 1000} s`)
+      else this.#watch()
+    }, answerLimitMs)
+  }
+
+  /** A slow network takes long for a picture, which is no reason to begin it anew. */
+  get #progress(): string {
+    const { stream } = this.#client
+    const written = 'bytesWritten' in stream ? Number(stream.bytesWritten) : 0
+    return `${this.#answers} ${written - stream.writableLength}`
   }
 
   /** Sends with QoS 0 if the network keeps up and the broker takes messages of that length; else false. */

@@ -59,6 +59,7 @@ export class CommandDesk {
   readonly #options: CommandDeskOptions
   readonly #remembered = new Map<string, Promise<Outcome>>()
   #running = 0
+  #waiting = 0
   readonly counts = { answered: 0, refused: 0 }
 
   constructor(options: CommandDeskOptions) {
@@ -76,8 +77,13 @@ export class CommandDesk {
     if (topic.startsWith(topics.allRequest)) {
       if (!this.#options.broadcast.includes(topic.slice(topics.allRequest.length)))
         return this.#refuse(topic, 'not for all')
+      // Whoever speaks to all must not fill the memory of all.
+      if (message.payload.length > maxPayloadBytes || this.#waiting >= maxRunning)
+        return this.#refuse(topic, 'too much at once')
+      this.#waiting++
       const { maxBroadcastDelayMs = 30_000 } = this.#options
       await delay(Math.random() * maxBroadcastDelayMs, undefined, { signal }).catch(() => {})
+      this.#waiting--
       if (signal.aborted) return this.#refuse(topic, 'stopping')
     }
     if (message.expiryS !== undefined && Date.now() > receivedMs + message.expiryS * 1000)
@@ -149,7 +155,8 @@ export class CommandDesk {
       ...(transaction === undefined ? {} : { transaction }),
     })
     this.counts.answered++
-    log.info({ command: name, status: error?.code ?? 'ok' }, 'answered a command')
+    const asked = printable(message.payload)
+    log.info({ command: name, ...(asked === '' ? {} : { asked }), status: error?.code ?? 'ok' }, 'answered a command')
     reply({ topic: `${topics.response}${name}`, payload, contentType: 'application/json' })
     const { responseTopic, correlationData } = message
     if (responseTopic === undefined) return
@@ -159,13 +166,18 @@ export class CommandDesk {
       !/[+#\0]|^\$|^$/.test(responseTopic) &&
       !responseTopic.startsWith(topics.own)
     if (isFair) reply({ topic: responseTopic, payload, contentType: 'application/json', correlationData })
-    else this.#refuse(message.topic, 'its response topic is not one to answer on')
+    else log.warn({ topic: responseTopic.slice(0, 200) }, 'not a topic to answer on; answered on our own only')
   }
 
   #refuse(topic: string, why: string): void {
     this.counts.refused++
     this.#options.log.warn({ topic: topic.slice(0, 200), why }, 'a request was refused')
   }
+}
+
+/** What was asked, for the log: what someone has set should be found there. */
+function printable(payload: Buffer): string {
+  return payload.toString('utf8', 0, 200).replaceAll(/\p{C}/gu, '?')
 }
 
 type Request =

@@ -21,7 +21,8 @@ export type CommandedDevice = {
   info(): JsonObject
   /** A picture of what the camera sees now, or why there is none; undefined where none may be shown. */
   takePicture(): Promise<Picture> | undefined
-  restart(): void
+  /** Throws a SightdError when it could not start again. */
+  restart(): Promise<void>
   /** Settings in force, and those of them that were made over MQTT. */
   settings(): { readonly config: JsonObject; readonly overlay: JsonObject }
   /** Changes settings; resolves to why they could not be kept, if they could not. Throws a SightdError. */
@@ -53,8 +54,8 @@ export function deviceCommands(
       const { id, width, height, capturedAtMs } = picture.frame
       return { bytes: picture.jpeg.length, frame: { id, width, height }, ts: new Date(capturedAtMs).toISOString() }
     }),
-    restart: command({}, () => {
-      device.restart()
+    restart: command({}, async () => {
+      await device.restart()
       return { restarting: true }
     }),
     get_config: command({}, () => ({ ...device.settings() })),

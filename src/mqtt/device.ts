@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import * as v from 'valibot'
 import { Spool } from '../lib/spool.ts'
 import { HomeAssistantAnnouncer } from './announcer.ts'
 import { CommandDesk } from './commands.ts'
@@ -13,6 +14,8 @@ import type { BrokerSettings, IncomingMessage } from './wire.ts'
 export type MqttDeviceOptions = {
   readonly id: string
   readonly boot: string
+  /** When this run began, in ms since the epoch. */
+  readonly startedMs: number
   readonly baseTopic: string
   /** Where the broker is and who we are; asked at each try. */
   readonly settings: () => Promise<Omit<BrokerSettings, 'clientId' | 'will'>>
@@ -30,6 +33,8 @@ export type MqttDeviceOptions = {
   readonly onChange: () => void
   readonly log: { info(fields: object, text: string): void; warn(fields: object, text: string): void }
 }
+
+const rivalSchema = v.object({ boot: v.string(), started: v.string() })
 
 /** Hides a link that flaps for a moment. */
 const willDelayS = 10
@@ -93,7 +98,7 @@ export class MqttDevice implements AsyncDisposable {
         ...this.#announcer.subscriptions,
       ],
       onMessage: (message) => {
-        if (message.topic === topics.info) this.#lookForRival(message, boot)
+        if (message.topic === topics.info) this.#lookForRival(message, options)
         else if (!this.#announcer.take(message)) void this.#desk.take(message)
       },
       eventTopic: topics.event,
@@ -145,6 +150,7 @@ export class MqttDevice implements AsyncDisposable {
     const { counts: link } = this.#link
     const { counts: sent, stored } = this.#outbox
     return {
+      mqtt_connected: this.isConnected,
       mqtt_connections_total: link.connections,
       mqtt_refused_total: link.refused,
       results_dropped_total: link.resultsDropped,
@@ -164,10 +170,13 @@ export class MqttDevice implements AsyncDisposable {
   }
 
   /** Not every broker says when another client takes our session over (Mosquitto 2.0.11 does not), but it leaves its name. */
-  #lookForRival({ payload, isRetained }: IncomingMessage, boot: string): void {
-    // What is kept at the first connection is from an earlier run of ours; an empty one comes from a decommissioning.
-    if (payload.length === 0 || (isRetained && this.#link.counts.connections <= 1)) return
-    if (!payload.includes(`"boot":"${boot}"`)) this.#link.noteRival('another client publishes as this device')
+  #lookForRival({ payload, isRetained }: IncomingMessage, { boot, startedMs }: MqttDeviceOptions): void {
+    const info = v.safeParse(v.pipe(v.string(), v.parseJson(), rivalSchema), payload.toString('utf8'))
+    // An empty one comes from a decommissioning.
+    if (!info.success || info.output.boot === boot) return
+    // A broker may keep, or restore from its disk, what an earlier run of ours has said.
+    if (isRetained && Date.parse(info.output.started) <= startedMs) return
+    this.#link.noteRival('another client publishes as this device')
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

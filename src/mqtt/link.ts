@@ -2,22 +2,13 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { describeError } from '../core/errors.ts'
 import { backoffDelays } from '../lib/backoff.ts'
 import { Doorbell } from '../lib/doorbell.ts'
-import { BrokerError } from './broker-error.ts'
+import { BrokerError, type BrokerTrouble } from './broker-error.ts'
 import { type Connection, openConnection } from './client.ts'
+import { type EventSource, sendEvents } from './event-sender.ts'
 import type { BrokerSettings, Delivery, IncomingMessage, OutgoingMessage, Subscription } from './wire.ts'
 
 /** What the link asks of a log. */
 type LinkLog = { info(fields: object, text: string): void; warn(fields: object, text: string): void }
-
-/** Where the link gets what must not be lost; the outbox. */
-export type EventSource = {
-  /** The connection has changed: what was not settled is handed out again. */
-  onConnected(): void
-  /** The next event, as soon as there is one and it is due; undefined when `signal` aborts first. */
-  next(signal: AbortSignal): Promise<{ readonly seq: number; readonly payload: string } | undefined>
-  /** The broker has it, or will never take it. */
-  settle(seq: number, delivery: Exclude<Delivery, 'lost'>): void
-}
 
 export type LinkOptions = {
   /** Asked at each try, so that secrets may change. */
@@ -32,15 +23,28 @@ export type LinkOptions = {
   readonly onChange: () => void
   readonly log: LinkLog
   readonly retry?: { readonly firstMs: number; readonly lastMs: number }
+  /** How long to wait while the broker does not allow the topic of events. */
+  readonly forbidden?: { readonly firstMs: number; readonly lastMs: number }
 }
 
 const retryBackoff = { firstMs: 1000, lastMs: 60_000 }
+
+const troubleWords: { readonly [trouble in BrokerTrouble]: string } = {
+  unreachable: 'broker not reachable',
+  tls: 'TLS with the broker fails',
+  login: 'the broker refuses our login',
+  refused: 'the broker refuses us',
+  silent: 'the broker is silent',
+}
 
 /** A connection that lasted so long shows that the trouble is over: the next retry is quick again. */
 const goodConnectionMs = 60_000
 
 /** Answers to commands that wait for the broker to take them; more than a session of commands makes. */
 const maxReplies = 64
+
+/** Longer than this are pictures only. */
+const largeBytes = 8 * 1024
 
 /** How long the last word may take. */
 const goodbyeMs = 1000
@@ -58,8 +62,11 @@ export class MqttLink {
   /** Newest message of each retained topic, in the order in which they are sent at a connection. */
   readonly #states = new Map<string, OutgoingMessage>()
   readonly #due = new Set<string>()
+  /** Large ones that the broker has, and keeps: on a slow network, sending them at each connection would hold up all else. */
+  readonly #taken = new Set<string>()
   readonly #replies: OutgoingMessage[] = []
-  readonly #denied = new Set<string>()
+  /** Topics that the broker refuses, and whether someone can allow them. */
+  readonly #denied = new Map<string, Delivery>()
   #connection: Connection | undefined
   readonly #answered = new Doorbell()
   #url: string | undefined
@@ -77,7 +84,7 @@ export class MqttLink {
 
   /** What keeps messages from the broker, in words; undefined while all is well. */
   get problem(): string | undefined {
-    const denied = this.#denied.size === 0 ? undefined : `the broker refuses ${[...this.#denied].join(', ')}`
+    const denied = this.#denied.size === 0 ? undefined : `the broker refuses ${[...this.#denied.keys()].join(', ')}`
     return this.#rival ?? this.#outage ?? denied
   }
 
@@ -85,6 +92,7 @@ export class MqttLink {
   setState(message: OutgoingMessage): void {
     if (this.#states.get(message.topic)?.payload === message.payload) return
     this.#states.set(message.topic, { ...message, isRetained: true })
+    this.#taken.delete(message.topic)
     this.#due.add(message.topic)
     this.#pump()
   }
@@ -134,10 +142,7 @@ export class MqttLink {
       if (trouble === undefined) return
       this.#complain(trouble)
       if (trouble instanceof BrokerError && trouble.isTakenOver) this.noteRival(trouble.message)
-      if (performance.now() - startMs > goodConnectionMs) {
-        delays = backoffDelays(retry)
-        this.#rival = undefined
-      }
+      if (performance.now() - startMs > goodConnectionMs) delays = backoffDelays(retry)
       const waitMs = Math.max(delays.next().value, this.#rival === undefined ? 0 : rivalWaitMs * (0.5 + Math.random()))
       await delay(waitMs, undefined, { signal }).catch(() => {})
     }
@@ -145,7 +150,7 @@ export class MqttLink {
 
   /** One connection from start to end; why it ended, or undefined when it was told to stop. */
   async #connectOnce(signal: AbortSignal): Promise<Error | undefined> {
-    const { settings, subscriptions, onMessage, statusTopic, events, log, onChange } = this.#options
+    const { settings, subscriptions, onMessage, statusTopic, eventTopic, events, log, onChange } = this.#options
     let connection: Connection
     try {
       const broker = await settings()
@@ -164,7 +169,7 @@ export class MqttLink {
     const refused = await Promise.race([connection.subscribe(subscriptions), aborted])
     if (over.signal.aborted) return closed
     this.#denied.clear()
-    for (const filter of refused ?? []) this.#deny(filter, 'it may not be subscribed to')
+    for (const filter of refused ?? []) this.#deny(filter, 'refused', 'it may not be subscribed to')
     this.#connection = connection
     this.#outage = undefined
     this.counts.connections++
@@ -175,12 +180,27 @@ export class MqttLink {
     // `online` comes last: whoever waits for it finds everything else in place.
     this.#states.delete(statusTopic)
     this.#states.set(statusTopic, { topic: statusTopic, payload: 'online', isRetained: true })
-    for (const topic of this.#states.keys()) this.#due.add(topic)
+    for (const topic of this.#states.keys()) if (!this.#taken.has(topic)) this.#due.add(topic)
     events.onConnected()
     this.#pump()
     onChange()
-    const sending = this.#sendEvents(connection, AbortSignal.any([over.signal, signal]))
+    const proven = setTimeout(() => {
+      if (this.#rival === undefined) return
+      this.#rival = undefined
+      onChange()
+    }, goodConnectionMs)
+    const sending = sendEvents(
+      events,
+      {
+        room: (until) => this.#room(connection, until),
+        publish: (payload) =>
+          this.#publish(connection, { topic: eventTopic, payload, contentType: 'application/json' }),
+        backoff: this.#options.forbidden,
+      },
+      AbortSignal.any([over.signal, signal]),
+    )
     const ending = await Promise.race([closed, aborted])
+    clearTimeout(proven)
     this.#connection = undefined
     this.#due.clear()
     if (ending === undefined) {
@@ -224,28 +244,18 @@ export class MqttLink {
 
   async #publish(connection: Connection, message: OutgoingMessage): Promise<Delivery> {
     const { delivery, reason } = await connection.publish(message)
-    if (delivery === 'refused' || delivery === 'too_large') {
+    if (delivery === 'done' && this.#denied.get(message.topic) === 'forbidden') {
+      this.#denied.delete(message.topic)
+      this.#options.onChange()
+    }
+    if (delivery === 'done' && message.isRetained === true && message.payload.length > largeBytes)
+      this.#taken.add(message.topic)
+    if (delivery === 'refused' || delivery === 'forbidden' || delivery === 'too_large') {
       this.counts.refused++
-      this.#deny(message.topic, reason ?? 'a message is longer than it takes')
+      this.#deny(message.topic, delivery, reason ?? 'a message is longer than it takes')
     }
     this.#pump()
     return delivery
-  }
-
-  async #sendEvents(connection: Connection, signal: AbortSignal): Promise<void> {
-    const { events, eventTopic } = this.#options
-    for (;;) {
-      const event = await events.next(signal)
-      if (event === undefined) return
-      await this.#room(connection, signal)
-      if (signal.aborted) return
-      const { seq, payload } = event
-      void this.#publish(connection, { topic: eventTopic, payload, contentType: 'application/json' }).then(
-        (delivery) => {
-          if (delivery !== 'lost') events.settle(seq, delivery)
-        },
-      )
-    }
   }
 
   /** Resolves when one more message may be in flight, or `signal` aborts. */
@@ -255,9 +265,9 @@ export class MqttLink {
   }
 
   /** Says each topic's trouble once a connection. */
-  #deny(topic: string, why: string): void {
+  #deny(topic: string, delivery: Delivery, why: string): void {
     if (this.#denied.has(topic)) return
-    this.#denied.add(topic)
+    this.#denied.set(topic, delivery)
     this.#options.log.warn({ topic, why }, 'the broker refuses a topic; the rest goes on')
     this.#options.onChange()
   }
@@ -267,9 +277,7 @@ export class MqttLink {
     const problem = describeError(error)
     if (this.#outage === problem) return
     this.#outage = problem
-    this.#options.log.warn(
-      { url: this.#url, problem },
-      'broker not reachable; events are kept, results dropped; trying again',
-    )
+    const what = error instanceof BrokerError ? troubleWords[error.trouble] : troubleWords.silent
+    this.#options.log.warn({ url: this.#url, problem }, `${what}; events are kept, results dropped; trying again`)
   }
 }

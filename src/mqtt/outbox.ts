@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Doorbell } from '../lib/doorbell.ts'
 import type { Spool } from '../lib/spool.ts'
-import type { Delivery } from './wire.ts'
+import type { EventSource, FinalDelivery } from './event-sender.ts'
 
 export type OutboxOptions = {
   readonly spool: Spool
@@ -22,7 +22,7 @@ const flushBytes = 32 * 1024
  * broker takes longer than a few seconds, bounded in bytes and age there. What was made before the connection over which
  * it is sent says `"replayed": true`.
  */
-export class Outbox implements AsyncDisposable {
+export class Outbox implements EventSource, AsyncDisposable {
   readonly #spool: Spool
   readonly #intervalMs: number
   readonly #onProblem: (problem: string | undefined) => void
@@ -31,6 +31,8 @@ export class Outbox implements AsyncDisposable {
   readonly #added = new Doorbell()
   readonly #settled = new Doorbell()
   #unflushedBytes = 0
+  /** What was made before the last tick. */
+  #dueSeq = 0
   /** Events from here on were made while this connection was up. */
   #liveFrom = 0
   #nextReplayMs = 0
@@ -40,7 +42,11 @@ export class Outbox implements AsyncDisposable {
     this.#spool = spool
     this.#onProblem = onProblem
     this.#intervalMs = 1000 / replayRate
-    this.#timer = setInterval(() => void this.#flush(), flushMs)
+    // What is younger than a tick may yet be acknowledged: on a slow link each tick would write to the card for nothing.
+    this.#timer = setInterval(() => {
+      void this.#flush(this.#dueSeq)
+      this.#dueSeq = this.#spool.nextSeq - 1
+    }, flushMs)
   }
 
   get stored(): Spool['counts'] {
@@ -61,8 +67,13 @@ export class Outbox implements AsyncDisposable {
   }
 
   onConnected(): void {
+    this.rewind()
+  }
+
+  rewind(): void {
     this.#spool.rewind()
     this.#liveFrom = this.#spool.nextSeq
+    this.#added.ring()
   }
 
   async next(signal: AbortSignal): Promise<{ seq: number; payload: string } | undefined> {
@@ -88,7 +99,7 @@ export class Outbox implements AsyncDisposable {
       await this.#settled.moreThan(rings, signal)
   }
 
-  settle(seq: number, delivery: Exclude<Delivery, 'lost'>): void {
+  settle(seq: number, delivery: FinalDelivery): void {
     this.#spool.ack(seq)
     this.#settled.ring()
     if (delivery !== 'done') this.counts.refused++
@@ -101,9 +112,11 @@ export class Outbox implements AsyncDisposable {
     await this.#spool[Symbol.asyncDispose]()
   }
 
-  async #flush(): Promise<void> {
+  async #flush(upToSeq?: number): Promise<void> {
     this.#unflushedBytes = 0
-    await this.#spool.flush()
+    await this.#spool.flush(upToSeq)
+    // It may have learned of records that could not be read before.
+    this.#added.ring()
     const { problem } = this.#spool
     if (problem === this.#toldProblem) return
     this.#toldProblem = problem

@@ -2,6 +2,7 @@ import type { Metrics } from '../core/metrics.ts'
 import { atLeast } from '../core/prediction.ts'
 import type { SceneEvent, View } from '../core/scene.ts'
 import type { VisionModel, VisionResult } from '../core/vision-protocol.ts'
+import { round } from '../lib/round.ts'
 import { currentMessage, eventMessage } from './event-message.ts'
 import type { MqttLink } from './link.ts'
 import {
@@ -54,15 +55,18 @@ export class Publisher {
     this.#retain(this.#topics.info, encodeMessage(infoSchema, info))
   }
 
-  /** On change; with `isHeartbeat`, in any case. The rate alone is no change. */
-  state({ fps, ...lasting }: Omit<State, 'v' | 'ts'>, isHeartbeat = false): void {
-    const key = JSON.stringify(lasting)
+  /**
+   * On change; with `isHeartbeat`, in any case. Numbers that never stand still count only when they become something else: a
+   * rate that has about doubled or halved, the first event or result that waits or is lost.
+   */
+  state(state: Omit<State, 'v' | 'ts'>, isHeartbeat = false): void {
+    const { fps, outbox, results_dropped: dropped, ...lasting } = state
+    const rough = [Math.round(Math.log2(fps + 0.1)), outbox.pending > 0, outbox.problem, dropped > 0]
+    const key = JSON.stringify([lasting, rough])
     if (key === this.#stateKey && !isHeartbeat) return
     this.#stateKey = key
-    this.#retain(
-      this.#topics.state,
-      encodeMessage(stateSchema, { v: 1, ts: new Date().toISOString(), ...lasting, fps: Math.round(fps * 10) / 10 }),
-    )
+    const message = { v: 1 as const, ts: new Date().toISOString(), ...state, fps: round(fps, 1) }
+    this.#retain(this.#topics.state, encodeMessage(stateSchema, message))
   }
 
   current(view: View, atMs: number): void {

@@ -39,8 +39,11 @@ export type OutgoingMessage = {
   readonly userProperties?: Readonly<Record<string, string>>
 }
 
-/** `refused`: the broker will not have it, now or later; `lost`: nobody knows, the connection is gone. */
-export type Delivery = 'done' | 'refused' | 'too_large' | 'lost'
+/**
+ * `refused`: the broker will never have it; `forbidden`: it will not have it now, someone has to allow it; `lost`: nobody
+ * knows, the connection is gone.
+ */
+export type Delivery = 'done' | 'refused' | 'too_large' | 'forbidden' | 'lost'
 
 export type Subscription = {
   readonly filter: string

@@ -5,6 +5,8 @@ import type { Picture } from './supervisor.ts'
 const betterBy = 0.05
 const minIntervalMs = 1000
 
+const none = { score: 0, atMs: 0 }
+
 export type EventPicturesOptions = {
   /** Asks for a picture of what the model saw last: the frame of the event that is just being told. */
   readonly take: () => Promise<Picture>
@@ -28,14 +30,16 @@ export class EventPictures {
       this.#best.delete(eventId)
       return
     }
-    const best = this.#best.get(eventId)
-    const isBetter = best === undefined || (topScore >= best.score + betterBy && atMs - best.atMs >= minIntervalMs)
+    if (type === 'new') this.#best.set(eventId, none)
+    const best = this.#best.get(eventId) ?? none
+    const isBetter = best === none || (topScore >= best.score + betterBy && atMs - best.atMs >= minIntervalMs)
     // One at a time: an event that is seen better still, or goes on, gets its next chance with its next message.
     if (!isBetter || this.#isBusy) return
     this.#isBusy = true
     try {
       const picture = await this.#options.take()
-      if ('reason' in picture) return
+      // It may have ended meanwhile.
+      if ('reason' in picture || !this.#best.has(eventId)) return
       this.#best.set(eventId, { score: topScore, atMs })
       this.#options.publish(event, picture.jpeg)
     } finally {

@@ -55,7 +55,11 @@ export class Governor {
   }
 }
 
-/** Half of what the rate is: of its limit, of the camera's rate, or of what the model gets done, whichever is least. */
-export function halvedFps(maxFps: number | null, cameraFps: number, measuredFps: number): number {
-  return Math.min(maxFps ?? cameraFps, cameraFps, measuredFps > 0 ? measuredFps : cameraFps) / 2
+/**
+ * Half of what the rate may be: of its limit, of the camera's rate, or of what the model can do, whichever is least. What it
+ * did does not count: nothing, in a still scene.
+ */
+export function halvedFps(maxFps: number | null, cameraFps: number, inferenceMs: number | undefined): number {
+  const possibleFps = inferenceMs === undefined ? cameraFps : 1000 / inferenceMs
+  return Math.min(maxFps ?? cameraFps, cameraFps, possibleFps) / 2
 }

@@ -4,6 +4,8 @@ import type { Metrics } from '../core/metrics.ts'
 import type { SceneEvent, View } from '../core/scene.ts'
 import type { SourceOptions } from '../core/source-options.ts'
 import type { Tuning, VisionModel, VisionReport, VisionResult } from '../core/vision-protocol.ts'
+import type { Ring } from '../lib/ring.ts'
+import { round } from '../lib/round.ts'
 import { type Condition, DeviceState } from './device-state.ts'
 import { EventStream } from './event-stream.ts'
 import { createEventIds, lowestScore } from './events/event-engine.ts'
@@ -141,13 +143,18 @@ export class Pipeline {
 
   get metrics() {
     const { captured, inferred, dropped, skipped, still } = this.counters
-    const { inferenceMs, ageMs } = this.stats
+    const { inferenceMs, ageMs, fps } = this.stats
+    const quantile = (ring: Ring, q: number) => {
+      const value = ring.quantile(q)
+      return value === undefined ? null : round(value, 2)
+    }
     return {
       governor_active: this.#governor.reason !== undefined,
-      fps: this.stats.fps,
-      inference_ms_p50: inferenceMs.quantile(0.5) ?? null,
-      inference_ms_p95: inferenceMs.quantile(0.95) ?? null,
-      frame_age_ms_p95: ageMs.quantile(0.95) ?? null,
+      camera_online: this.#device.camera.state === 'online',
+      fps: round(fps, 2),
+      inference_ms_p50: quantile(inferenceMs, 0.5),
+      inference_ms_p95: quantile(inferenceMs, 0.95),
+      frame_age_ms_p95: quantile(ageMs, 0.95),
       frames_captured_total: captured,
       frames_inferred_total: inferred,
       frames_dropped_total: dropped,
@@ -170,7 +177,10 @@ export class Pipeline {
     if (!this.#config.governor.enabled || !this.#governor.note(reading, nowMs)) return
     const { reason } = this.#governor
     const { inference, camera } = this.#config
-    this.#governedFps = reason === undefined ? null : halvedFps(inference.max_fps ?? null, camera.fps, this.stats.fps)
+    this.#governedFps =
+      reason === undefined
+        ? null
+        : halvedFps(inference.max_fps ?? null, camera.fps, this.stats.inferenceMs.quantile(0.5))
     if (reason === undefined) this.#options.log.info({}, 'the board is cool again: inference at full rate')
     else this.#options.log.warn({ reason, maxFps: this.#governedFps }, 'inference at half the rate')
     this.#tune()
@@ -194,7 +204,8 @@ export class Pipeline {
     if (report.type === 'result') {
       if (this.model === undefined) return
       this.stats.note(report)
-      this.#events.note(report)
+      // One that was under way when it was told that nobody can tell any more comes too late.
+      if (this.#config.inference.enabled && this.#device.camera.state === 'online') this.#events.note(report)
       onResult(report, this.model)
       return
     }
@@ -219,7 +230,7 @@ export class Pipeline {
     const isGated = gate === 'on' || (gate === 'auto' && camera.source !== 'replay')
     return {
       lowestScore: this.threshold === undefined ? null : Math.max(leastScore, lowestScore(events, this.threshold)),
-      maxFps: this.#governedFps ?? inference.max_fps ?? null,
+      maxFps: leastOf(this.#governedFps, inference.max_fps ?? null),
       isPaused: !inference.enabled,
       motion: isGated ? { sensitivity, idle_s } : null,
       keepsPictures: pictures.of_events,
@@ -235,4 +246,8 @@ export class Pipeline {
       log.warn({ state: report.state, reason: report.reason, advice: report.advice }, 'camera trouble, trying again')
     } else if (report.type === 'camera') log.info({ state: report.state }, 'camera')
   }
+}
+
+function leastOf(a: number | null, b: number | null): number | null {
+  return a === null || b === null ? (a ?? b) : Math.min(a, b)
 }

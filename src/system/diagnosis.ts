@@ -5,7 +5,7 @@ import { type Finding, ok, problem, warning } from './finding.ts'
 
 /**
  * From facts to findings, without looking at anything itself. What could not be found out is a warning that says
- * `unknown`; it never passes for fine.
+ * `unknown`; it never passes for fine. What this kind of board can't tell is no warning: it would never go away.
  */
 
 export type Situation = {
@@ -28,7 +28,7 @@ export function diagnose(situation: Situation): Finding[] {
     ...facts.disks.map(diagnoseDisk),
     diagnoseMemory(facts.memory),
     diagnoseCma(facts.memory, board, need),
-    diagnoseTemperature(facts.tempC),
+    diagnoseTemperature(facts.tempC, board),
     diagnoseThrottling(facts.throttled, board),
   ]
 }
@@ -79,10 +79,17 @@ function diagnoseClock({ facts: { isClockSynchronised }, nowMs }: Situation): Fi
 
 const mebibyte = 1024 ** 2
 
-function diagnoseDisk({ path, freeBytes, isWritable }: DiskFact): Finding {
+function diagnoseDisk({ path, freeBytes, isWritable, isReadOnly }: DiskFact): Finding {
   const check = `disk ${path}`
   const found = `${megabytes(freeBytes)} free`
   const advice = `Make room on the disk of ${path}; \`sudo journalctl --vacuum-size=50M\` and \`sudo apt clean\` are a start.`
+  // Whose room is of no use to anybody.
+  if (isReadOnly)
+    return problem(
+      check,
+      `${found}, but its file system is read-only`,
+      'Mount it writable (`findmnt` and `sudo dmesg` tell why it is not; a worn SD card is a usual reason), or name another folder.',
+    )
   if (freeBytes < 20 * mebibyte) return problem(check, found, advice)
   if (freeBytes < 200 * mebibyte) return warning(check, found, advice)
   if (!isWritable)
@@ -121,8 +128,9 @@ function diagnoseCma(
 }
 
 /** Raspberry Pi firmware slows the CPU from 80 °C on, and more at 85 °C (Raspberry Pi documentation, frequency management). */
-function diagnoseTemperature(tempC: number | null): Finding {
+function diagnoseTemperature(tempC: number | null, { model }: Board): Finding {
   const check = 'temperature'
+  if (tempC === null && !isRaspberryPi(model)) return ok(check, notTold)
   if (tempC === null)
     return warning(check, 'unknown: no thermal zone', 'Feel the board under load; a CPU that is too hot slows down.')
   const found = `${tempC.toFixed(1)} °C`
@@ -135,14 +143,10 @@ const throttleBits = ['under-voltage', 'frequency capped', 'throttled', 'soft te
 
 function diagnoseThrottling(throttled: number | null, { model }: Board): Finding {
   const check = 'throttling'
+  // Only Raspberry Pi firmware reports it.
+  if (throttled === null && !isRaspberryPi(model)) return ok(check, notTold)
   if (throttled === null)
-    return warning(
-      check,
-      'unknown: no get_throttled file',
-      isRaspberryPi(model)
-        ? 'Ask the firmware: vcgencmd get_throttled; 0x0 is good.'
-        : 'Only Raspberry Pi firmware reports it; watch the temperature and the supply voltage instead.',
-    )
+    return warning(check, 'unknown: no get_throttled file', 'Ask the firmware: vcgencmd get_throttled; 0x0 is good.')
   const named = (bits: number) => throttleBits.filter((_, bit) => (bits & (1 << bit)) !== 0)
   const now = named(throttled)
   const before = named(throttled >>> 16).filter((name) => !now.includes(name))
@@ -163,6 +167,9 @@ function diagnoseThrottling(throttled: number | null, { model }: Board): Finding
     advice.filter(Boolean).join(' '),
   )
 }
+
+/** Every Raspberry Pi tells it; of others nobody knows more. */
+const notTold = 'not told by this board'
 
 function isRaspberryPi(model: string | null): boolean {
   return model?.startsWith('Raspberry Pi') ?? false

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { readTemperature, readThrottled } from './board-sensors.ts'
 import { type DeviceFact, type HolderFact, readDevices, readHolders } from './camera-facts.ts'
-import { exists, findProgram, isUsable, readText } from './tree.ts'
+import { exists, findProgram, isOnReadOnly, isUsable, readText } from './tree.ts'
 
 /** What can be read of a machine without trying anything on it. Null is what could not be found out. */
 export type Facts = {
@@ -31,7 +31,14 @@ export type Facts = {
   readonly throttled: number | null
 }
 
-export type DiskFact = { readonly path: string; readonly freeBytes: number; readonly isWritable: boolean }
+export type DiskFact = {
+  readonly path: string
+  readonly freeBytes: number
+  /** By this user. */
+  readonly isWritable: boolean
+  /** Its file system is mounted so that nobody can write there. */
+  readonly isReadOnly: boolean
+}
 
 export type FactOptions = {
   /** Where the machine's files are. */
@@ -107,7 +114,8 @@ async function readClock(root: string, searchPath: string): Promise<boolean | nu
 async function readDisk(root: string, path: string): Promise<DiskFact | null> {
   const disk = await statfs(join(root, path)).catch(() => null)
   if (disk === null) return null
-  return { path, freeBytes: disk.bavail * disk.bsize, isWritable: await isUsable(root, path) }
+  const [isWritable, isReadOnly] = await Promise.all([isUsable(root, path), isOnReadOnly(root, path)])
+  return { path, freeBytes: disk.bavail * disk.bsize, isWritable, isReadOnly }
 }
 
 async function readMemory(root: string): Promise<Facts['memory']> {

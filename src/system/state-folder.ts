@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
+import { realpath } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -20,12 +21,15 @@ export function stateFolderPath(configured: string | undefined): string {
 export async function openStateFolder(path: string): Promise<{ readonly path: string } & AsyncDisposable> {
   await makeFolderDurably(path).catch(() => {})
   // An abstract socket (unix(7)) goes with its process, however that ends: no stale lock, nothing on the disk.
-  const lock = createServer()
-  const name = createHash('sha256').update(path).digest('hex').slice(0, 32)
+  // Anyone may knock: nobody is let in, or the end would wait for them.
+  const lock = createServer((socket) => socket.destroy())
+  const real = await realpath(path).catch(() => path)
+  const name = createHash('sha256').update(real).digest('hex').slice(0, 32)
   lock.listen(`\0sightd-state-${name}`)
   try {
     await once(lock, 'listening')
   } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EADDRINUSE')) throw error
     throw new SightdError(
       'state_in_use',
       `${path}: another sightd works with this folder; give this one its own state_dir`,

@@ -49,6 +49,14 @@ export async function isUsable(root: string, path: string): Promise<boolean> {
   )
 }
 
+/** Is the file system read-only? The kernel says so before it looks at the user's rights. */
+export async function isOnReadOnly(root: string, path: string): Promise<boolean> {
+  return access(join(root, path), constants.W_OK).then(
+    () => false,
+    (error: NodeJS.ErrnoException) => error.code === 'EROFS',
+  )
+}
+
 /** The first of these programs on the search path, as a path below the root; null when there is none. */
 export async function findProgram(root: string, searchPath: string, names: readonly string[]): Promise<string | null> {
   for (const name of names) {

@@ -125,7 +125,7 @@ describe.skipIf(findProgram('mosquitto') === undefined)(
       expect(first.cleared.at(-1)).toBe('sightd/porch/status')
       const second = await runSightd([...porch(url), '--yes', '--json'])
       expect([second.code, JSON.parse(second.stdout)]).toEqual([
-        0,
+        1,
         { device: 'porch', broker: url, cleared: [], left: [] },
       ])
     })
@@ -150,14 +150,29 @@ describe.skipIf(findProgram('mosquitto') === undefined)(
       const { port, url, client, kept, others } = await brokerWithPorch()
       await client.publishAsync(discoveryTopic('house', 'porch'), '{}', { qos: 1, retain: true })
       const config = join(await tempFolder(), 'config.yaml')
-      await writeFile(
-        config,
-        `id: porch\ncamera: { source: synthetic }\nmqtt: { url: '${url}' }\nhome_assistant: { prefix: house }\n`,
-      )
+      await writeFile(config, `id: porch\nmqtt: { url: '${url}' }\nhome_assistant: { prefix: house }\n`)
       expect(await runSightd(['decommission', '--config', config, '--yes'])).toMatchObject({ code: 0 })
       expect(await keptAt(port)).toEqual(
         [...others, ...kept.filter((topic) => topic.startsWith('homeassistant'))].sort(),
       )
+    })
+
+    test('an id of which nothing is kept is told, with those that are there, and changes nothing', async () => {
+      const { port, url, kept, others } = await brokerWithPorch()
+      const decommission = (...rest: string[]) => runSightd(['decommission', '--broker', url, '--yes', ...rest])
+      expect(await decommission('--id', 'proch')).toEqual({
+        code: 1,
+        stdout: '',
+        stderr: `sightd: nothing is kept of proch at ${url}; devices there: porch, porch-2\n`,
+      })
+      expect(await decommission('--id', 'proch', '--base', 'house')).toMatchObject({
+        stderr: `sightd: nothing is kept of proch at ${url}; no device is there\n`,
+      })
+      expect(await keptAt(port)).toEqual([...kept, ...others].sort())
+      expect(await decommission('--id', 'proch', '--force')).toMatchObject({
+        code: 0,
+        stdout: `proch at ${url}: cleared 0 retained messages; its session has ended\n`,
+      })
     })
 
     test('refuses while the device is online, unless forced', async () => {
@@ -223,7 +238,9 @@ describe.skipIf(findProgram('mosquitto') === undefined)(
       for (const topic of left) expect(stderr).toContain(topic)
       expect(await keptAt(port)).toEqual([...left, ...others].sort())
       // What it would refuse too, but does not have, is no trouble.
-      expect(await runSightd(['decommission', '--broker', url, '--id', 'hall', '--yes'])).toMatchObject({ code: 0 })
+      expect(await runSightd(['decommission', '--broker', url, '--id', 'hall', '--yes', '--force'])).toMatchObject({
+        code: 0,
+      })
     })
 
     test.skipIf(terminalProgram === undefined).each([

@@ -163,7 +163,17 @@ describe.skipIf(findProgram('mosquitto') === undefined)(
         const secure = await configFile(`url: 'mqtts://127.0.0.1:${port}'`)
 
         const untrusted = (await doctor('--config', secure)).of('broker')
-        expect(untrusted?.found).toMatch(/TLS fails: its certificate is signed by itself .*; its certificate ends 20/)
+        expect(untrusted?.found).toMatch(/TLS fails: its certificate is signed by itself \(\w+\)$/)
+        expect(untrusted?.advice).toContain('mqtt.ca_file')
+
+        const trusting = await configFile(`url: 'mqtts://localhost:${port}', ca_file: ${certificate}`)
+        const misnamed = (await doctor('--config', trusting)).of('broker')
+        expect(misnamed?.advice).toBe('The certificate is for 127.0.0.1: use such a name in mqtt.url.')
+
+        const plainPort = await freePort()
+        await startMosquitto(plainPort)
+        const noTls = (await doctor('--config', await configFile(`url: 'mqtts://127.0.0.1:${plainPort}'`))).of('broker')
+        expect(noTls?.advice).toContain('use mqtt://')
 
         vi.stubEnv('NODE_EXTRA_CA_CERTS', certificate)
         onTestFinished(() => {

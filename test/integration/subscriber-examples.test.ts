@@ -3,10 +3,12 @@ import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { connectAsync } from 'mqtt'
 import * as v from 'valibot'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { parse } from 'yaml'
 import { RunningSightd } from '../support/daemon.ts'
 import { findProgram, freePort, startMosquitto } from '../support/mosquitto.ts'
 import { subscribe } from '../support/subscriber.ts'
@@ -18,9 +20,33 @@ import { blocks, messages, section } from '../support/topics-page.ts'
 const demo = fileURLToPath(new URL('../../deploy/demo', import.meta.url))
 const jpeg = Buffer.from([0xff, 0xd8, 0xff, 0xe0, 0, 10, 13, 0xff, 0xd9])
 
-const lines = blocks('sh', section('## Examples')).flatMap((block) => block.trimEnd().split('\n'))
+const lines = blocks('sh', section('## Examples')).flatMap((block) => block.trimEnd().split(/\n(?! )/))
 const events = blocks('json', section('## event')).map((block) => JSON.stringify(JSON.parse(block)))
 const current = JSON.stringify(JSON.parse(blocks('json', section('## current'))[0] ?? ''))
+
+/** A message of an event with other things in it, now or as long ago as is said. */
+function eventWith(other: object, agoMs = 0): string {
+  const ts = new Date(Date.now() - agoMs).toISOString()
+  return JSON.stringify({ ...parseObject(events[0] ?? ''), ts, ...other })
+}
+
+/** What happens around a door, and whether someone is to be told of it. */
+const aroundTheDoor: readonly { readonly event: string; readonly tells?: string; readonly topic?: string }[] = [
+  { event: eventWith({ event_id: 'a', seq: 0, zones: [], entered_zones: [] }) },
+  { event: eventWith({ event_id: 'b', seq: 0 }), tells: 'b' },
+  { event: eventWith({ event_id: 'a', seq: 1, type: 'update', entered_zones: ['lawn', 'door'] }), tells: 'a' },
+  { event: eventWith({ event_id: 'a', seq: 1, type: 'update', entered_zones: ['lawn', 'door'], replayed: true }) },
+  { event: eventWith({ event_id: 'a', seq: 2, type: 'update', zones: ['lawn'], entered_zones: ['lawn', 'door'] }) },
+  { event: eventWith({ event_id: 'b', seq: 1, type: 'end' }) },
+  { event: eventWith({ event_id: 'c', seq: 0, label: 'cat' }) },
+  { event: eventWith({ event_id: 'd', seq: 0, zones: ['lawn'], entered_zones: ['lawn'] }) },
+  { event: eventWith({ event_id: 'e', seq: 0, replayed: true }, 70_000) },
+  { event: eventWith({ event_id: 'f', seq: 0, replayed: true }, 20_000), tells: 'f' },
+  { event: eventWith({ event_id: 'g', seq: 3, type: 'end' }), tells: 'g' },
+]
+const toldAtTheDoor = aroundTheDoor.flatMap(({ event, tells }) =>
+  tells === undefined ? [] : [parseObject(event)['ts']],
+)
 
 /** The command line of the page that has this in it. */
 function lineWith(part: string): string {
@@ -29,8 +55,8 @@ function lineWith(part: string): string {
   return line
 }
 
-async function startBroker(settings?: string) {
-  const port = await freePort()
+async function startBroker(settings?: string, onPort?: number) {
+  const port = onPort ?? (await freePort())
   const broker = await startMosquitto(port, settings)
   let subscriptions = 0
   const waiting = new Set<() => void>()
@@ -122,16 +148,31 @@ describe.skipIf(!has('mosquitto', 'mosquitto_sub'))(
     test.skipIf(!has('jq'))('people as they come (skipped where jq is not installed)', async () => {
       const { port, subscribed } = await startBroker()
       const { client } = await subscribe(port)
-      const people = Running.line(lineWith('--unbuffered'), port, await tempFolder())
+      const people = Running.line(lineWith('.type == "new"'), port, await tempFolder())
       await subscribed(2)
       for (const event of events) {
         await client.publishAsync('sightd/porch/event', event.replace('person', 'cat'), { qos: 1 })
         await client.publishAsync('sightd/porch/event', event, { qos: 1 })
       }
       await client.publishAsync('sightd/yard/event', events[0] ?? '', { qos: 1 })
-      const line = '2026-11-25T08:00:03.123Z 0.8127 door\n'
+      const line = '2026-11-25T08:00:03.123Z 0.8127\n'
       await people.printed(line + line)
       expect(people.output).toBe(line + line)
+    })
+
+    test.skipIf(!has('jq'))('a person at the door, once (skipped where jq is not installed)', async () => {
+      const { port, subscribed } = await startBroker()
+      const { client } = await subscribe(port)
+      const people = Running.line(lineWith('entered_zones'), port, await tempFolder())
+      await subscribed(2)
+      for (const { event } of aroundTheDoor) await client.publishAsync('sightd/porch/event', event, { qos: 1 })
+      const other = eventWith({ event_id: 'a', seq: 0 })
+      await client.publishAsync('sightd/yard/event', other, { qos: 1 })
+      await people.printed('sightd/yard/event')
+      expect(people.output.trimEnd().split('\n')).toEqual([
+        ...toldAtTheDoor.map((ts) => `${ts} sightd/porch/event: a person at the door`),
+        `${parseObject(other)['ts']} sightd/yard/event: a person at the door`,
+      ])
     })
 
     test('an archive has what came while nobody wrote it', async () => {
@@ -296,32 +337,63 @@ describe.skipIf(!has('mosquitto'))('with a real Mosquitto (skipped where it is n
 
   const hasPaho = spawnSync('python3', ['-c', 'import paho.mqtt.enums']).status === 0
 
-  test.skipIf(!hasPaho)(
-    'the Python script prints each message once (skipped where paho-mqtt 2 is not installed)',
-    async () => {
-      const { port, subscribed } = await startBroker()
-      const { client } = await subscribe(port)
+  describe.skipIf(!hasPaho)('the Python script (skipped where paho-mqtt 2 is not installed)', () => {
+    async function prepare(port: number) {
       const folder = await tempFolder()
       await writeFile(join(folder, 'events.py'), blocks('python')[0] ?? '')
-      const start = () => new Running('python3', ['events.py', '127.0.0.1', String(port)], folder)
+      return () => new Running('python3', ['events.py', '127.0.0.1', String(port)], folder)
+    }
+
+    test('prints each message once, also what came while it did not run', async () => {
+      const { port, subscribed } = await startBroker()
+      const { client } = await subscribe(port)
+      const start = await prepare(port)
       const publish = (event = '') => client.publishAsync('sightd/porch/event', event, { qos: 1 })
-      const [begins, changes, ends] = events
+      const [begins, changes] = [eventWith({}), eventWith({ seq: 1, type: 'update' })]
+      const [begun, changed] = [begins, changes].map((event) => parseObject(event)['ts'])
       const first = start()
       await subscribed(2)
       await publish(begins)
-      await publish(begins?.replace('"replayed":false', '"replayed":true'))
+      await publish(begins.replace('"replayed":false', '"replayed":true'))
       await publish(changes)
       await first.printed('person update\n')
       expect(first.output).toBe(
-        '2026-11-25T08:00:03.523Z porch: person new\n2026-11-25T08:00:06.023Z porch: person update\n',
+        `${begun} porch: person new\n${begun} porch: a person at the door\n${changed} porch: person update\n`,
       )
       first.kill()
       await first.ended()
-      await publish(ends?.replace('"replayed":false', '"replayed":true'))
+      await publish(events[2])
       const second = start()
       await second.printed('2026-11-25T08:00:10.623Z porch: person end (late)\n')
-    },
-  )
+    })
+
+    test('tells of a person at the door once, and not of one long ago', async () => {
+      const { port, subscribed } = await startBroker()
+      const { client } = await subscribe(port)
+      const script = (await prepare(port))()
+      await subscribed(2)
+      const queued = eventWith({ event_id: 'q', seq: 0 }, 70_000)
+      for (const event of [queued, ...aroundTheDoor.map(({ event }) => event)])
+        await client.publishAsync('sightd/porch/event', event, { qos: 1 })
+      await client.publishAsync('sightd/porch/event', eventWith({ event_id: 'z', label: 'last' }), { qos: 1 })
+      await script.printed('last new\n')
+      const alarms = script.output.split('\n').filter((line) => line.endsWith('a person at the door'))
+      expect(alarms).toEqual(toldAtTheDoor.map((ts) => `${ts} porch: a person at the door`))
+    })
+
+    test('waits for a broker that is not there yet', async () => {
+      const port = await freePort()
+      const script = (await prepare(port))()
+      // So long that it has tried: a port on which nothing listens refuses at once.
+      await delay(1500)
+      expect(script.child.exitCode).toBeNull()
+      const { subscribed } = await startBroker(undefined, port)
+      await subscribed(1)
+      const { client } = await subscribe(port)
+      await client.publishAsync('sightd/porch/event', eventWith({}), { qos: 1 })
+      await script.printed('person new\n')
+    })
+  })
 
   test.skipIf(!has('node-red'))(
     'the Node-RED flow shows new events (skipped where node-red is not installed)',
@@ -351,6 +423,83 @@ describe.skipIf(!has('mosquitto'))('with a real Mosquitto (skipped where it is n
     },
   )
 })
+
+const hasJinja = spawnSync('python3', ['-c', 'import jinja2']).status === 0
+
+describe("Home Assistant's automation", () => {
+  const configuration = v.parse(
+    v.strictObject({
+      input_text: v.record(v.string(), v.strictObject({ name: v.string(), max: v.pipe(v.number(), v.maxValue(255)) })),
+      automation: v.strictTuple([
+        v.strictObject({
+          alias: v.string(),
+          mode: v.literal('queued'),
+          triggers: v.strictTuple([
+            v.strictObject({ trigger: v.literal('mqtt'), topic: v.literal('sightd/porch/event'), qos: v.literal(1) }),
+          ]),
+          conditions: v.strictTuple([v.strictObject({ condition: v.literal('template'), value_template: v.string() })]),
+          actions: v.strictTuple([
+            v.strictObject({
+              action: v.literal('input_text.set_value'),
+              target: v.strictObject({ entity_id: v.string() }),
+              data: v.strictObject({ value: v.string() }),
+            }),
+            v.strictObject({ action: v.literal('notify.notify'), data: v.strictObject({ message: v.string() }) }),
+          ]),
+        }),
+      ]),
+    }),
+    parse(blocks('yaml', section('## Examples'))[0] ?? ''),
+  )
+  const { conditions, actions } = configuration.automation[0]
+
+  test('remembers in the helper that it makes', () => {
+    expect(Object.keys(configuration.input_text).map((name) => `input_text.${name}`)).toEqual([
+      actions[0].target.entity_id,
+    ])
+  })
+
+  test.skipIf(!hasJinja)('runs once for each event (skipped where python3 has no jinja2)', () => {
+    const { stdout, stderr } = spawnSync('python3', ['-c', automationRunner], {
+      input: JSON.stringify({
+        entity: actions[0].target.entity_id,
+        condition: conditions[0].value_template,
+        value: actions[0].data.value,
+        events: [...aroundTheDoor.map(({ event }) => event), ...Array.from({ length: 30 }, () => eventWith({}))],
+      }),
+      encoding: 'utf8',
+    })
+    expect(stderr).toBe('')
+    const { told, state } = v.parse(v.object({ told: v.array(v.string()), state: v.string() }), JSON.parse(stdout))
+    expect(told).toEqual([...aroundTheDoor.flatMap(({ tells = [] }) => tells), '1795593603.123-7f3a1c'])
+    expect(state).toBe('1795593603.123-7f3a1c g f a b unknown')
+  })
+})
+
+/** What Home Assistant does with a template condition and the value of the helper, with its words for time and states. */
+const automationRunner = `
+import json, sys
+from datetime import datetime, timedelta, timezone
+from jinja2 import StrictUndefined
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+job = json.load(sys.stdin)
+environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined)
+states = {job['entity']: 'unknown'}
+told = []
+environment.globals.update(
+    states=lambda entity: states[entity],
+    now=lambda: datetime.now(timezone.utc),
+    timedelta=timedelta,
+    as_datetime=lambda text: datetime.strptime(text, '%Y-%m-%dT%H:%M:%S.%f%z'),
+)
+for payload in job['events']:
+    event = json.loads(payload)
+    render = lambda template: environment.from_string(template).render(trigger={'payload_json': event}).strip()
+    if render(job['condition']) == 'True':
+        states[job['entity']] = render(job['value'])
+        told.append(event['event_id'])
+json.dump({'told': told, 'state': states[job['entity']]}, sys.stdout)
+`
 
 test('the Node-RED flow leads from the topic of events over their type to the sidebar', () => {
   const node = v.looseObject({ id: v.string(), type: v.string(), wires: v.optional(v.array(v.array(v.string()))) })

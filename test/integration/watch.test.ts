@@ -5,6 +5,7 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { connectAsync } from 'mqtt'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { Authority } from '../support/certificates.ts'
 import { RunningCommand, terminalProgram } from '../support/command.ts'
 import { runSightd } from '../support/daemon.ts'
 import { findProgram, freePort, startMosquitto } from '../support/mosquitto.ts'
@@ -116,6 +117,10 @@ describe.skipIf(findProgram('mosquitto') === undefined)(
         'porch is offline',
       ])
       for (const line of watch.lines) expect(line).toMatch(/^2\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z /)
+      const times = watch.lines.map((line) => line.split(' ', 1)[0])
+      expect(times).toEqual(times.toSorted())
+      // The example of `watch --help`.
+      expect(watch.lines.filter((line) => /person (came|left|out)/.test(line))).toHaveLength(1)
     })
 
     test('--json prints each message as it was sent, what is unknown too, and what is not understood on stderr', async () => {
@@ -197,6 +202,26 @@ describe.skipIf(findProgram('mosquitto') === undefined)(
       const configured = new RunningCommand(['watch', '--config', config])
       await Promise.all([options.until(isWatching), configured.until(isWatching)])
     })
+
+    test.skipIf(findProgram('openssl') === undefined)(
+      'trusts an authority and shows a certificate that the options name (skipped without openssl)',
+      async () => {
+        const authority = await Authority.create()
+        const [server, client] = [await authority.issue('server'), await authority.issue('client')]
+        const port = await freePort()
+        await startMosquitto(
+          port,
+          `allow_anonymous true\nuser root\ncafile ${authority.path}\nrequire_certificate true\ncertfile ${server.cert}\nkeyfile ${server.key}`,
+        )
+        const config = join(await tempFolder(), 'config.yaml')
+        await writeFile(config, `mqtt: { url: 'mqtts://127.0.0.1:${port}' }\n`)
+        const where = ['watch', '--config', config]
+        const untrusting = new RunningCommand(where)
+        await untrusting.until(({ stderr }) => stderr.includes('TLS with the broker'))
+        const files = ['--ca-file', authority.path, '--cert-file', client.cert, '--key-file', client.key]
+        await new RunningCommand([...where, ...files]).until(isWatching)
+      },
+    )
 
     test('ends well when whoever reads it has had enough', async () => {
       const { port, url } = await broker()

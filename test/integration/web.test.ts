@@ -21,6 +21,8 @@ const metrics: Metrics = v.parse(v.strictObject(metricEntries), {
   throttled: true,
   undervoltage: null,
   governor_active: false,
+  camera_online: true,
+  mqtt_connected: true,
 })
 
 async function web(options: Partial<WebOptions> = {}) {

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { onTestFinished } from 'vitest'
-import { type EventSource, type LinkOptions, MqttLink } from '../../src/mqtt/link.ts'
+import type { EventSource } from '../../src/mqtt/event-sender.ts'
+import { type LinkOptions, MqttLink } from '../../src/mqtt/link.ts'
 import type { BrokerSettings, IncomingMessage } from '../../src/mqtt/wire.ts'
 
 type Line = { readonly text: string; readonly [field: string]: unknown }
@@ -38,6 +39,10 @@ class MemoryEvents implements EventSource {
     this.#watch = watch
   }
 
+  rewind(): void {
+    this.onConnected()
+  }
+
   onConnected(): void {
     const done = new Set(this.settled.map(({ seq }) => seq))
     this.#next = this.#payloads.findIndex((_, seq) => !done.has(seq))
@@ -45,6 +50,7 @@ class MemoryEvents implements EventSource {
   }
 
   async next(signal: AbortSignal) {
+    while (this.settled.some(({ seq }) => seq === this.#next)) this.#next++
     const payload = this.#payloads[this.#next]
     if (payload !== undefined) return { seq: this.#next++, payload }
     if (!signal.aborted) await once(signal, 'abort')
@@ -84,6 +90,7 @@ export function startLink(
     onChange: () => watch.changed(),
     log: { info: note, warn: note },
     retry: { firstMs: 20, lastMs: 200 },
+    forbidden: { firstMs: 50, lastMs: 200 },
     ...options,
   })
   const ended = link.run(stop.signal)

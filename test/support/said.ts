@@ -94,6 +94,8 @@ export function saidMetrics(change: Partial<v.InferInput<typeof metricsSchema>> 
     throttled: false,
     undervoltage: false,
     governor_active: false,
+    camera_online: true,
+    mqtt_connected: true,
     temp_c: 61.2,
     inference_ms_p50: 21.4,
   }

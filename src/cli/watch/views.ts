@@ -1,6 +1,7 @@
 import type { IncomingMessage } from '../../mqtt/wire.ts'
 import { printable, printableJson } from '../text.ts'
 import { WatchedDevices } from './devices.ts'
+import { changeLines } from './lines.ts'
 import { type Heard, readMessage } from './messages.ts'
 import { describePicture } from './picture.ts'
 import { WatchScreen } from './screen.ts'
@@ -56,12 +57,8 @@ export function screenView({ baseTopic, url }: ViewOptions): View {
 
 /** A line for each change. */
 export function lineView({ baseTopic, url }: ViewOptions): View {
-  const devices = new WatchedDevices()
-  return writtenView(baseTopic, url, (heard, { isRetained }) =>
-    devices
-      .take(heard, isRetained, Date.now())
-      .map(({ atMs, id, text }) => `${new Date(atMs).toISOString()} ${id} ${text}\n`),
-  )
+  const linesFor = changeLines(new WatchedDevices())
+  return writtenView(baseTopic, url, (heard, { isRetained }) => linesFor(heard, isRetained, Date.now()))
 }
 
 /** A JSON object for each message, as it was sent. */

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { chooseBroker, describeTrouble, passingSession } from '../../../src/cli/broker.ts'
+import { type BrokerOptions, chooseBroker, describeTrouble, passingSession } from '../../../src/cli/broker.ts'
 import { BrokerError } from '../../../src/mqtt/broker-error.ts'
 import { tempFolder } from '../../support/temp-folder.ts'
 
@@ -48,6 +48,40 @@ describe('chooseBroker', () => {
     expect((await chooseBroker({ config, passwordFile: other })).login).toMatchObject({
       username: 'me',
       password: 'of another',
+    })
+  })
+
+  test('takes authorities, certificate and key from the options, the last two as a pair', async () => {
+    const { config, other } = await files("url: 'mqtts://house', ca_file: secret, cert_file: secret, key_file: secret")
+    const read = async (options: BrokerOptions) => {
+      const { ca, cert, key } = (await chooseBroker({ config, ...options })).login
+      return [ca, cert, key].map((bytes) => bytes?.toString().trim())
+    }
+    const [house, another] = ['of the house', 'of another']
+    expect(await read({})).toEqual([house, house, house])
+    expect(await read({ caFile: other })).toEqual([another, house, house])
+    expect(await read({ certFile: other, keyFile: other })).toEqual([house, another, another])
+    await expect(read({ certFile: other })).rejects.toMatchObject({
+      message: 'mqtt.key_file: found nothing, has to be given together with mqtt.cert_file',
+    })
+    await expect(chooseBroker({ broker: 'mqtt://x', caFile: other })).rejects.toMatchObject({
+      message: expect.stringContaining('has to be mqtts:// or wss://'),
+    })
+  })
+
+  test('of a configuration only what is about the broker has to be right', async () => {
+    const { config } = await files()
+    const mqtt = "mqtt: { url: 'mqtt://house:1884', base_topic: house, username: me, password_file: secret }\n"
+    await writeFile(config, mqtt)
+    expect(await chooseBroker({ config })).toMatchObject(house)
+    await writeFile(config, `${mqtt}camera: { source: nonsense }\nunknown: true\nid: porch\n`)
+    expect(await chooseBroker({ config })).toMatchObject({ ...house, config: { id: 'porch' } })
+    await writeFile(config, 'id: Porch\nmqtt:\n  user: me\n')
+    await expect(chooseBroker({ config })).rejects.toMatchObject({
+      code: 'config_invalid',
+      message: expect.stringMatching(
+        /:1: id: found "Porch".*\n.*:3: mqtt\.user: unknown key \(did you mean username\?\)/,
+      ),
     })
   })
 

@@ -30,7 +30,7 @@ describe('readBrokerLogin', () => {
   })
 
   test('takes systemd credentials for what the configuration leaves out', async () => {
-    const credentials = await folderWith({ 'mqtt-username': 'me\n', 'mqtt-password': 'pw\n', 'mqtt-key': 'KEY' }, 0o440)
+    const credentials = await folderWith({ 'mqtt-username': 'me\n', 'mqtt-password': 'pw\n' }, 0o440)
     const own = await folderWith({ password: 'mine\n' })
     expect(await readBrokerLogin(mqtt(''), credentials)).toMatchObject({
       username: 'me',
@@ -40,6 +40,22 @@ describe('readBrokerLogin', () => {
     expect(await readBrokerLogin(mqtt(`password_file: ${own}/password`), credentials)).toMatchObject({
       password: 'mine',
     })
+  })
+
+  test.each([['mqtt-ca'], ['mqtt-cert', 'mqtt-key']])(
+    'refuses the credential %s for a broker without TLS',
+    async (...names) => {
+      const credentials = await folderWith(Object.fromEntries(names.map((name) => [name, 'PEM'])), 0o440)
+      await expect(readBrokerLogin(mqtt("url: 'mqtt://broker.lan'"), credentials)).rejects.toThrow(
+        'mqtt.url: mqtt://broker.lan is without TLS',
+      )
+      await readBrokerLogin(mqtt("url: 'mqtts://broker.lan'"), credentials)
+    },
+  )
+
+  test('refuses a key without its certificate', async () => {
+    const credentials = await folderWith({ 'mqtt-key': 'PEM' }, 0o440)
+    await expect(readBrokerLogin(mqtt("url: 'mqtts://broker.lan'"), credentials)).rejects.toThrow('go together')
   })
 
   test('does without either', async () => {

@@ -1,4 +1,4 @@
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { LiveConfig } from '../../../src/config/live-config.ts'
@@ -107,5 +107,26 @@ describe('LiveConfig', () => {
     const config = await open(folder)
     await config.patch({ name: 'Porch' })
     expect(JSON.parse(await readFile(join(folder, 'overlay.json'), 'utf8'))).toEqual({ name: 'Porch' })
+  })
+
+  test('many changes at once are all in force, and what is in force is what is written', async () => {
+    const folder = await tempFolder()
+    const config = await open(folder)
+    const changes = Array.from({ length: 20 }, (_, i) =>
+      config.patch(i % 2 === 0 ? { inference: { threshold: i / 20 } } : { inference: { max_fps: i } }),
+    )
+    expect(await Promise.all(changes)).toEqual(changes.map(() => undefined))
+    expect(config.overlay).toEqual({ inference: { threshold: 0.9, max_fps: 19 } })
+    expect(JSON.parse(await readFile(join(folder, 'overlay.json'), 'utf8'))).toEqual(config.overlay)
+    JSON.parse(await readFile(join(folder, 'overlay.previous.json'), 'utf8'))
+  })
+
+  test('what changes nothing writes nothing', async () => {
+    const folder = await tempFolder()
+    const config = await open(folder)
+    await config.patch({ name: 'Porch' })
+    const before = await stat(join(folder, 'overlay.json'))
+    await config.patch({ name: 'Porch' })
+    expect((await stat(join(folder, 'overlay.json'))).ino).toBe(before.ino)
   })
 })

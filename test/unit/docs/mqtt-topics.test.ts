@@ -69,7 +69,7 @@ describe('docs/mqtt-topics.md', () => {
     const device = {
       info: () => ({}),
       takePicture: () => undefined,
-      restart: () => {},
+      restart: async () => {},
       settings: () => ({ config: {}, overlay: {} }),
       change: async () => undefined,
     }

@@ -14,6 +14,7 @@ const schema = v.strictObject({
     ),
   ),
   points: v.optional(v.array(v.strictObject({ x: v.number() }))),
+  sizes: v.optional(v.record(v.string(), v.strictObject({ least: v.optional(v.number()) }))),
 })
 
 /** The messages for a document, without a guide unless `keys` are given. */
@@ -39,6 +40,9 @@ describe('messages about a document', () => {
     ],
     ['no choice at all', { colour: 'magenta' }, 'colour: found "magenta", has to be "red" or "green" or "blue"'],
     ['a place inside a list', { points: [{ x: 1 }, { x: '2' }] }, 'points[1].x: found "2", has to be number'],
+    ['a number for keys', { sizes: { a: 0.6 } }, 'sizes.a: found 0.6, has to be keys with values, such as { key: … }'],
+    ['a text for named sections', { sizes: 'a' }, 'sizes: found "a", has to be keys with values, such as { key: … }'],
+    ['a text for a list', { points: 'a' }, 'points: found "a", has to be a list'],
     ['a missing key', { points: [{}] }, 'points[0].x: missing'],
     ['an unknown key', { sise: 3 }, 'sise: unknown key'],
   ])('name %s', (_, document, message) => {
@@ -52,6 +56,9 @@ describe('messages about a document', () => {
   test('use the guide for what is known and what was probably meant', () => {
     expect(messagesFor({ sise: 3 }, ['name', 'size'])).toEqual([
       'sise: unknown key (did you mean size?); known here: name, size',
+    ])
+    expect(messagesFor({ sizes: 3 }, ['least', 'most'])).toEqual([
+      'sizes: found 3, has to be keys with values, such as { least: … }',
     ])
     expect(messagesFor({ points: [{}] }, [])).toEqual(['points[0].x: missing; has to be a number'])
   })
@@ -80,6 +87,11 @@ describe('nearestName', () => {
     ['fsp', ['fps', 'path', 'width'], 'fps'],
     ['pasword_file', ['username', 'password_file'], 'password_file'],
     ['threads', ['threads', 'threshold'], 'threads'],
+    ['user', ['url', 'username', 'password_file'], 'username'],
+    ['password', ['url', 'username', 'password_file'], 'password_file'],
+    ['url_of_broker', ['url', 'username'], 'url'],
+    ['us', ['url', 'username'], 'url'],
+    ['max', ['max_fps', 'max_memory_mb'], undefined],
     ['umbrella', ['fps', 'path', 'width'], undefined],
     ['fps', [], undefined],
   ])('of %s in %j is %s', (word, candidates, nearest) => {

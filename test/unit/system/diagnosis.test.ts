@@ -32,7 +32,7 @@ const pi4Facts: Facts = {
   holders: [],
   unknownProcesses: 0,
   isClockSynchronised: true,
-  disks: [{ path: '/var/lib/sightd', freeBytes: 9000 * mebibyte, isWritable: true }],
+  disks: [{ path: '/var/lib/sightd', freeBytes: 9000 * mebibyte, isWritable: true, isReadOnly: false }],
   memory: { availableBytes: 1500 * mebibyte, cmaTotalBytes: 512 * mebibyte, cmaFreeBytes: 400 * mebibyte },
   tempC: 52.1,
   throttled: 0,
@@ -109,7 +109,6 @@ describe('what is missing', () => {
     ['no timedatectl', pi4With({ isClockSynchronised: null }), 'clock'],
     ['no thermal zone', pi4With({ tempC: null }), 'temperature'],
     ['no get_throttled on a Raspberry Pi', pi4With({ throttled: null }), 'throttling'],
-    ['no get_throttled elsewhere', { ...pc, facts: { ...pc.facts, throttled: null } }, 'throttling'],
     ['no MemAvailable', memory({ availableBytes: null }), 'memory'],
     ['processes that are hidden', pi4With({ unknownProcesses: null }), 'camera in use'],
   ])('%s: the finding says unknown and is a warning, never ok', (_, situation, check) => {
@@ -118,6 +117,13 @@ describe('what is missing', () => {
     expect(status).toBe('warning')
     expect(advice).not.toBe(null)
   })
+})
+
+test('what only a Raspberry Pi tells is no warning elsewhere', () => {
+  const elsewhere: Situation = { ...pc, facts: { ...pc.facts, throttled: null, tempC: null } }
+  for (const check of ['throttling', 'temperature'])
+    expect(finding(elsewhere, check)).toEqual({ check, status: 'ok', found: 'not told by this board', advice: null })
+  expect(gravest(diagnose(elsewhere))).toBe('ok')
 })
 
 const noDevice = (kind: DeviceFact['kind']) => pi4Facts.devices.filter((candidate) => candidate.kind !== kind)
@@ -310,8 +316,8 @@ describe('camera', () => {
 })
 
 const cpu = (arch: string, ...cpuFeatures: string[]) => pi4With({ cpuFeatures }, { arch })
-const disk = (freeMb: number, isWritable = true) =>
-  pi4With({ disks: [{ path: '/tmp', freeBytes: freeMb * mebibyte, isWritable }] })
+const disk = (freeMb: number, isWritable = true, isReadOnly = false) =>
+  pi4With({ disks: [{ path: '/tmp', freeBytes: freeMb * mebibyte, isWritable, isReadOnly }] })
 
 describe('machine', () => {
   test.each([
@@ -333,6 +339,8 @@ describe('machine', () => {
     ['clock never set', pi4With({}, { nowMs: 0 }), 'clock', 'problem', '1970-01-01', 'set-ntp true'],
     ['disk full', disk(3), 'disk /tmp', 'problem', '3 MB free', 'Make room'],
     ['disk nearly full', disk(150), 'disk /tmp', 'warning', '150 MB free', 'Make room'],
+    ['disk that nobody can write', disk(5000, false, true), 'disk /tmp', 'problem', 'read-only', 'Mount it'],
+    ['full disk that nobody can write', disk(0, false, true), 'disk /tmp', 'problem', 'read-only', 'Mount it'],
     ['disk of another user', disk(5000, false), 'disk /tmp', 'warning', "can't write", 'Run doctor as'],
     ['no memory', memory({ availableBytes: 60 * mebibyte }), 'memory', 'problem', '60 MB', '150 MB'],
     ['little memory', memory({ availableBytes: 160 * mebibyte }), 'memory', 'warning', '160 MB', '150 MB'],

@@ -1,8 +1,13 @@
+import { execFile, spawnSync } from 'node:child_process'
 import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { promisify } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { type Facts, readFacts } from '../../../src/system/facts.ts'
 import { tempFolder } from '../../support/temp-folder.ts'
+
+/** In a namespace of its own (util-linux). */
+const canMount = spawnSync('unshare', ['-rm', 'mount', '-t', 'tmpfs', 'none', '/mnt']).status === 0
 
 /** A machine's files below a temporary folder; a `->` before a text makes a symbolic link. */
 async function machine(files: Record<string, string>): Promise<string> {
@@ -180,9 +185,21 @@ describe('readFacts', () => {
     expect(without.memory).toMatchObject({ cmaTotalBytes: null, cmaFreeBytes: null })
   })
 
+  test.skipIf(!canMount)('disks: one that is mounted read-only (skipped where nothing may be mounted)', async () => {
+    const folder = await tempFolder()
+    const script = `
+      const { readFacts } = await import('${new URL('../../../src/system/facts.ts', import.meta.url).href}')
+      console.log(JSON.stringify((await readFacts({ folders: ['${folder}'] })).disks[0]))`
+    const { stdout } = await promisify(execFile)('unshare', [
+      ...['-rm', 'sh', '-c', 'mount -t tmpfs -o ro none "$1" && exec "$2" --input-type=module -e "$3"', 'sh'],
+      ...[folder, process.execPath, script],
+    ])
+    expect(JSON.parse(stdout)).toMatchObject({ path: folder, isWritable: false, isReadOnly: true })
+  })
+
   test('disks: a folder that is not there is left out', async () => {
     const { disks } = await facts({ 'tmp/x': '' })
-    expect(disks).toEqual([{ path: '/tmp', freeBytes: expect.any(Number), isWritable: true }])
+    expect(disks).toEqual([{ path: '/tmp', freeBytes: expect.any(Number), isWritable: true, isReadOnly: false }])
     expect(disks[0]?.freeBytes).toBeGreaterThan(0)
   })
 
