@@ -11,6 +11,7 @@ export type ErrorCode =
   | 'picture_failed'
   | 'state_in_use'
   | 'turned_off'
+  | 'ota_failed'
 
 /**
  * An error whose message is written for the person who has to act on it: what was attempted, on what, what was found.

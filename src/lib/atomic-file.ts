@@ -10,11 +10,11 @@ import { dirname, resolve } from 'node:path'
  * Replaces a file. A crash before the rename leaves the old file, and perhaps `<path>.new`, which the next write replaces.
  * One writer at a time per path.
  */
-export async function writeFileAtomic(path: string, text: string): Promise<void> {
+export async function writeFileAtomic(path: string, content: string | Uint8Array, mode = 0o600): Promise<void> {
   const draft = `${path}.new`
   try {
-    await using file = await open(draft, 'w', 0o600)
-    await file.writeFile(text)
+    await using file = await open(draft, 'w', mode)
+    await file.writeFile(content)
     // Before the rename: a file system may else put the new name on the disk before the bytes.
     await file.sync()
   } catch (error) {
@@ -32,29 +32,29 @@ export async function removeDurably(path: string): Promise<void> {
   await syncFolder(dirname(path))
 }
 
-/** Makes a folder and those above it, as far as they are missing, closed to others. */
-export async function makeFolderDurably(path: string): Promise<void> {
-  for (const made of await makeFolder(resolve(path))) await syncFolder(dirname(made))
+/** Makes a folder and those above it, as far as they are missing; closed to others unless `mode` says more. */
+export async function makeFolderDurably(path: string, mode = 0o700): Promise<void> {
+  for (const made of await makeFolder(resolve(path), mode)) await syncFolder(dirname(made))
 }
 
 /**
  * Makes a folder and those above it; gives those that it made, the highest first. Node's own `recursive` never ends where
  * mkdir(2) finds no entry though the folder above is there, as in /proc.
  */
-async function makeFolder(path: string): Promise<string[]> {
+async function makeFolder(path: string, mode: number): Promise<string[]> {
   try {
-    return await makeOne(path)
+    return await makeOne(path, mode)
   } catch (error) {
     if (!hasCode(error, 'ENOENT') || dirname(path) === path) throw error
-    const above = await makeFolder(dirname(path))
-    return [...above, ...(await makeOne(path))]
+    const above = await makeFolder(dirname(path), mode)
+    return [...above, ...(await makeOne(path, mode))]
   }
 }
 
 /** Nothing is made where a folder is already. */
-async function makeOne(path: string): Promise<string[]> {
+async function makeOne(path: string, mode: number): Promise<string[]> {
   try {
-    await mkdir(path, 0o700)
+    await mkdir(path, mode)
     return [path]
   } catch (error) {
     if (hasCode(error, 'EEXIST') && (await stat(path)).isDirectory()) return []

@@ -16,10 +16,11 @@ const doors = {
   'prom-client': 'src/system/web.ts',
   yaml: 'src/config/load.ts',
   commander: 'src/cli/program.ts',
+  '@tufjs/models': 'src/ota/metadata.ts',
 }
 
 const anyPackage = /^[^/]+$|^node:|^@/
-const features = ['config', 'vision', 'pipeline', 'mqtt', 'system']
+const features = ['config', 'vision', 'pipeline', 'mqtt', 'ota', 'system']
 
 /** What the files of a place may import. */
 const directions = [
