@@ -4,6 +4,9 @@ import { defaultConfigPath } from '../config/load.ts'
 import { configSchema, deviceIdSchema } from '../config/schema.ts'
 import { exitCodes } from '../core/errors.ts'
 import { packageVersions } from '../lib/package.ts'
+import { addOtaCommands } from './ota/program.ts'
+
+export type { Command } from 'commander'
 
 const examples = `
 Examples:
@@ -13,6 +16,7 @@ Examples:
   sightd model verify models/mine/1          does this model work on this CPU?
   sightd config check config.yaml            lists every mistake with its line
   sightd doctor                              is this board ready, and what is to be done?
+  sightd ota --help                          new models for many devices, signed
   sightd watch --broker mqtt://192.168.1.10  what do all devices there see, and how are they?
 
 Exit codes: 0 done, 1 failed (the message says why), 2 wrong usage, 78 wrong configuration.
@@ -158,6 +162,8 @@ export function createProgram(signal: AbortSignal): (args: string[]) => Promise<
     .option('--json', 'print {device, broker, cleared, left}, lists of topics')
     .addHelpText('after', decommissionExamples)
     .action(does(async (options) => (await import('./decommission.ts')).decommission(options, signal)))
+
+  addOtaCommands(program.command('ota'), { does, wholeNumber, allowedBy }, signal)
 
   return async (args) => {
     try {
