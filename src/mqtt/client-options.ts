@@ -34,8 +34,6 @@ export function clientOptions(settings: BrokerSettings, version: 4 | 5) {
         }
       : {}),
     keepalive: keepaliveS,
-    // Else each result that we send would put off the ping that finds a dead link.
-    reschedulePings: false,
     // Ours comes first, and knows how far we got.
     connectTimeout: 2 * (settings.limitMs ?? loginLimitMs),
     // Trying again is ours: mqtt.js gives up after one refusal, knows no back-off, and resends what we count as lost.

@@ -21,7 +21,10 @@ const maxBacklogBytes = 256 * 1024
 const maxChunkBytes = 128 * 1024
 
 /** A broker that leaves a message unanswered for so long, on a link that lives, is asked anew. */
-const answerLimitMs = 30_000
+const usualAnswerLimitMs = 30_000
+
+/** A network that is slower is none. A picture on a slow one takes long, which is no reason to begin it anew. */
+const minBytesPerS = 2048
 
 const goodbyeMs = 1000
 
@@ -57,7 +60,7 @@ async function login(
   client.stream.once('connect', () => (stage = 'tcp'))
   client.stream.once('secureConnect', () => (stage = 'tls'))
   // Messages kept for our session may come in the same packet as the broker's yes, before anyone awaits it.
-  const connection = new Connection(client, version)
+  const connection = new Connection(client, version, settings.answerLimitMs)
   client.on('message', (topic, payload, { retain, properties }) =>
     onMessage({
       topic,
@@ -93,14 +96,17 @@ export class Connection {
   /** Resolves once it is over, with why in words. */
   readonly closed: Promise<BrokerError>
   readonly #client: MqttClient
+  readonly #answerLimitMs: number
   /** Of each message in flight: what is to be done when the connection goes. */
   readonly #unanswered = new Set<() => void>()
+  #unansweredBytes = 0
   #answers = 0
   #watchdog: NodeJS.Timeout | undefined
   #isOpen = true
 
-  constructor(client: MqttClient, version: 4 | 5) {
+  constructor(client: MqttClient, version: 4 | 5, answerLimitMs = usualAnswerLimitMs) {
     this.#client = client
+    this.#answerLimitMs = answerLimitMs
     this.version = version
     let why: BrokerError | undefined
     client.on('disconnect', ({ reasonCode = 0 }) => {
@@ -144,10 +150,12 @@ export class Connection {
     // Not a race with `closed`: each race would leave something behind on it for as long as the connection lasts.
     const lose = () => answered.resolve(new Error('the connection is gone'))
     this.#unanswered.add(lose)
+    this.#unansweredBytes += message.payload.length
     if (this.#unanswered.size === 1) this.#watch()
     this.#send(message, 1, (error) => answered.resolve(error ?? undefined))
     const answer = await answered.promise
     this.#unanswered.delete(lose)
+    this.#unansweredBytes -= message.payload.length
     this.#answers++
     if (answer === undefined) return { delivery: 'done' }
     const code = 'code' in answer && typeof answer.code === 'number' ? answer.code : undefined
@@ -159,22 +167,19 @@ export class Connection {
     return { delivery: notEver.includes(code) ? 'refused' : 'forbidden', reason: answer.message }
   }
 
-  /** While something is unanswered: ends the connection when for a while no answer comes and no byte leaves. */
+  /** While something is unanswered: ends the connection when no answer comes for longer than the slowest network takes. */
   #watch(): void {
     clearTimeout(this.#watchdog)
-    const before = this.#progress
-    this.#watchdog = setTimeout(() => {
-      if (this.#unanswered.size === 0) return
-      if (this.#progress === before) this.destroy(`nothing moves, and no answer came within ${answerLimitMs / 1000} s`)
-      else this.#watch()
-    }, answerLimitMs)
-  }
-
-  /** A slow network takes long for a picture, which is no reason to begin it anew. */
-  get #progress(): string {
-    const { stream } = this.#client
-    const written = 'bytesWritten' in stream ? Number(stream.bytesWritten) : 0
-    return `${this.#answers} ${written - stream.writableLength}`
+    const before = this.#answers
+    const bytes = this.#unansweredBytes + this.#client.stream.writableLength
+    this.#watchdog = setTimeout(
+      () => {
+        if (this.#unanswered.size === 0) return
+        if (this.#answers === before) this.destroy(`no answer came for ${this.#answerLimitMs / 1000} s or longer`)
+        else this.#watch()
+      },
+      this.#answerLimitMs + (1000 * bytes) / minBytesPerS,
+    )
   }
 
   /** Sends with QoS 0 if the network keeps up and the broker takes messages of that length; else false. */
@@ -197,8 +202,8 @@ export class Connection {
     const granted = Promise.withResolvers<number[] | undefined>()
     this.#client.subscribe(request, (_, __, packet) => granted.resolve(packet?.granted.map(Number)))
     const timer = setTimeout(
-      () => this.destroy(`no answer to a subscription within ${answerLimitMs / 1000} s`),
-      answerLimitMs,
+      () => this.destroy(`no answer to a subscription within ${this.#answerLimitMs / 1000} s`),
+      this.#answerLimitMs,
     )
     const codes = await Promise.race([granted.promise, this.closed.then(() => undefined)])
     clearTimeout(timer)

@@ -16,6 +16,8 @@ export type BrokerSettings = {
   readonly will?: Pick<OutgoingMessage, 'topic' | 'payload'> & { readonly delayS: number }
   /** What login and TLS may take. */
   readonly limitMs?: number
+  /** A connection on which no answer comes for so long, and for as long as a slow network takes to send, is ended. */
+  readonly answerLimitMs?: number
 }
 
 export type IncomingMessage = {

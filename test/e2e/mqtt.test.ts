@@ -240,7 +240,7 @@ describe.skipIf(findProgram('mosquitto') === undefined)(
       expect(answers.map(({ text }) => JSON.parse(text).transaction)).toEqual(['next'])
     })
 
-    test('without camera it says that nothing is in view, whatever was before', async () => {
+    test('without camera and model it says that nothing is in view, whatever was before', async () => {
       const port = await freePort()
       await startMosquitto(port)
       const subscriber = await subscribe(port)
@@ -248,7 +248,7 @@ describe.skipIf(findProgram('mosquitto') === undefined)(
       const folder = await tempFolder()
       await writeFile(
         join(folder, 'c.yaml'),
-        `id: porch\ncamera: { source: replay, path: ${folder} }\nmqtt: { url: 'mqtt://127.0.0.1:${port}' }\n`,
+        `id: porch\ncamera: { source: replay, path: ${folder} }\nmodel: { path: ${folder} }\nmqtt: { url: 'mqtt://127.0.0.1:${port}' }\n`,
       )
       new RunningSightd(['run', '--config', join(folder, 'c.yaml')])
       await subscriber.message(({ topic, text }) => topic === 'sightd/porch/current' && text.includes('"nothing"'))

@@ -3,6 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { openConnection } from '../../src/mqtt/client.ts'
 import { startEmbeddedBroker } from '../../src/mqtt/embedded-broker.ts'
 import { Authority } from '../support/certificates.ts'
 import { FlakyProxy } from '../support/flaky-proxy.ts'
@@ -176,6 +177,42 @@ describe.skipIf(findProgram('mosquitto') === undefined)(
       expect(after.received[0]).toMatchObject({ topic: 'sightd/porch/request/ping', isRetained: false })
     })
 
+    test('no more than the broker takes, and never more than 20, are in flight', async () => {
+      for (const [settings, most] of [
+        ['max_inflight_messages 5', 5],
+        ['max_inflight_messages 0', 20],
+      ] as const) {
+        const { port } = await broker(`allow_anonymous true\n${settings}`)
+        const proxy = await FlakyProxy.to(port)
+        const connection = await openConnection({ url: `mqtt://127.0.0.1:${proxy.port}`, clientId: 'x' })
+        proxy.freeze()
+        let sent = 0
+        for (; connection.hasRoom && sent < 100; sent++) void connection.publish(state(`${sent}`))
+        expect(sent).toBe(most)
+        connection.destroy('done')
+        await connection.closed
+      }
+    })
+
+    test('a broker that answers nothing is left, a network that is only slow is not', async () => {
+      const { port } = await broker()
+      const proxy = await FlakyProxy.to(port)
+      const settings = { url: `mqtt://127.0.0.1:${proxy.port}`, answerLimitMs: 400 }
+      const silent = await openConnection({ ...settings, clientId: 'silent' })
+      proxy.freeze()
+      expect(await silent.publish(state('x'))).toEqual({ delivery: 'lost' })
+      expect((await silent.closed).message).toContain('no answer came')
+
+      const slow = await openConnection({ ...settings, clientId: 'slow' })
+      proxy.throttle(20_000)
+      // More than the sockets in between hold, so that it takes longer than the limit to leave ours.
+      const large = Buffer.alloc(12 * 1024 * 1024)
+      const beforeMs = performance.now()
+      expect(await slow.publish({ topic: 'sightd/porch/snapshot', payload: large })).toEqual({ delivery: 'done' })
+      expect(performance.now() - beforeMs).toBeGreaterThan(800)
+      await slow.leave()
+    })
+
     test('speaks over WebSockets', async () => {
       const port = await freePort()
       const wsPort = await freePort()
@@ -215,6 +252,17 @@ test('a session that another client takes over is named, and not fought for', as
 })
 
 describe('MqttLink with a broker of MQTT 3.1.1', () => {
+  test('leaves when a message comes that is longer than anyone has to send us', async () => {
+    await using broker = await startEmbeddedBroker(await freePort())
+    const { client } = await subscribe(broker.port)
+    const { connected, received, lines, until } = startLink({ url: broker.url })
+    await connected()
+    await client.publishAsync('sightd/porch/request/ping', Buffer.alloc(4 * 1024 * 1024), { qos: 0 })
+    await until(() => lines.some((line) => `${line['problem']}`.includes('more than 262144 bytes')))
+    expect(received).toEqual([])
+    await connected()
+  })
+
   test('falls back to it', async () => {
     await using broker = await startEmbeddedBroker(await freePort())
     const subscriber = await subscribe(broker.port)

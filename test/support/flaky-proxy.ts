@@ -6,14 +6,17 @@ import { onTestFinished } from 'vitest'
 export class FlakyProxy {
   readonly port: number
   readonly #sockets: Set<Socket>
+  readonly #pairs: readonly [Socket, Socket][]
 
-  private constructor(port: number, sockets: Set<Socket>) {
+  private constructor(port: number, sockets: Set<Socket>, pairs: readonly [Socket, Socket][]) {
     this.port = port
+    this.#pairs = pairs
     this.#sockets = sockets
   }
 
   static async to(target: number): Promise<FlakyProxy> {
     const sockets = new Set<Socket>()
+    const pairs: [Socket, Socket][] = []
     const server = createServer({ allowHalfOpen: true }, (near) => {
       const far = connect(target, '127.0.0.1')
       for (const socket of [near, far]) {
@@ -23,6 +26,7 @@ export class FlakyProxy {
       }
       near.pipe(far)
       far.pipe(near)
+      pairs.push([near, far], [far, near])
     }).listen(0, '127.0.0.1')
     await once(server, 'listening')
     onTestFinished(() => {
@@ -31,7 +35,7 @@ export class FlakyProxy {
     })
     const address = server.address()
     if (address === null || typeof address === 'string') throw new Error('no port')
-    return new FlakyProxy(address.port, sockets)
+    return new FlakyProxy(address.port, sockets, pairs)
   }
 
   /** Forwards nothing more over the connections there are, and closes none: the network is gone without a word. */
@@ -39,6 +43,19 @@ export class FlakyProxy {
     for (const socket of this.#sockets) {
       socket.unpipe()
       socket.pause()
+    }
+  }
+
+  /** From now on lets so many bytes through each 10 ms, in each direction of the connections there are. */
+  throttle(bytes: number): void {
+    for (const [from, to] of this.#pairs) {
+      from.unpipe()
+      const timer = setInterval(() => {
+        const chunk: Buffer | null = from.read(Math.min(bytes, from.readableLength)) ?? null
+        if (chunk !== null) to.write(chunk)
+      }, 10)
+      from.once('close', () => clearInterval(timer))
+      from.once('end', () => to.end())
     }
   }
 
