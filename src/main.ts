@@ -17,4 +17,10 @@ try {
   process.stderr.write(`sightd: ${describeError(error)}\n`)
   process.exitCode = error.code === 'config_invalid' ? exitCodes.config : exitCodes.failure
 }
+// What was printed goes out first, however slowly it is read; a reader that has gone is no reason to wait.
+await Promise.all(
+  [process.stdout, process.stderr].map(
+    (stream) => new Promise<void>((resolve) => stream.once('error', () => resolve()).write('', () => resolve())),
+  ),
+)
 setTimeout(() => process.exit(), patienceMs).unref()

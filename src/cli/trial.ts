@@ -9,7 +9,9 @@ const trialLimitMs = 120_000
 
 /** Loads a model and runs its golden samples in a process of their own, so that a crash in native code becomes a sentence. */
 export async function runTrial(dir: string, signal?: AbortSignal): Promise<TrialReport> {
-  const child = fork(new URL(`../vision/trial${extname(import.meta.url)}`, import.meta.url), [resolve(dir)])
+  // A model that breaks out should find no secrets: an operator's passphrase may be in our environment.
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('SIGHTD_')))
+  const child = fork(new URL(`../vision/trial${extname(import.meta.url)}`, import.meta.url), [resolve(dir)], { env })
   const kill = () => child.kill('SIGKILL')
   const timer = setTimeout(kill, trialLimitMs)
   signal?.addEventListener('abort', kill)

@@ -13,7 +13,9 @@ import { dirname, resolve } from 'node:path'
 export async function writeFileAtomic(path: string, content: string | Uint8Array, mode = 0o600): Promise<void> {
   const draft = `${path}.new`
   try {
-    await using file = await open(draft, 'w', mode)
+    // What was left there, or planted: a link would be followed.
+    await rm(draft, { force: true })
+    await using file = await open(draft, 'wx', mode)
     await file.writeFile(content)
     // Before the rename: a file system may else put the new name on the disk before the bytes.
     await file.sync()

@@ -11,8 +11,8 @@ const unsupportedVersion = [1, 132]
 /** PUBACK codes that mean "not now": server busy, quota exceeded. */
 const notNow = [137, 151]
 
-/** Those that no waiting will change: topic name invalid, packet too large, payload format invalid. */
-const notEver = [144, 149, 153]
+/** Those that someone can mend: not authorized, banned, administrative action. */
+const notAllowed = [135, 138, 152]
 
 /** More than this waiting in the socket means that the network is slower than we are. */
 const maxBacklogBytes = 256 * 1024
@@ -25,6 +25,9 @@ const usualAnswerLimitMs = 30_000
 
 /** A network that is slower is none. A picture on a slow one takes long, which is no reason to begin it anew. */
 const minBytesPerS = 2048
+
+/** So much is gone before a ping is missed, even there. */
+const pingableBytes = 16 * 1024
 
 const goodbyeMs = 1000
 
@@ -102,6 +105,7 @@ export class Connection {
   #unansweredBytes = 0
   #answers = 0
   #watchdog: NodeJS.Timeout | undefined
+  #nurse: NodeJS.Timeout | undefined
   #isOpen = true
 
   constructor(client: MqttClient, version: 4 | 5, answerLimitMs = usualAnswerLimitMs) {
@@ -126,7 +130,7 @@ export class Connection {
     this.closed = new Promise((resolve) => {
       client.once('close', () => {
         this.#isOpen = false
-        clearTimeout(this.#watchdog)
+        this.#rest()
         for (const lose of this.#unanswered) lose()
         resolve(why ?? new BrokerError('silent', 'the connection closed'))
         client.end(true)
@@ -151,12 +155,13 @@ export class Connection {
     const lose = () => answered.resolve(new Error('the connection is gone'))
     this.#unanswered.add(lose)
     this.#unansweredBytes += message.payload.length
-    if (this.#unanswered.size === 1) this.#watch()
+    if (this.#unanswered.size === 1 || message.payload.length > pingableBytes) this.#watch()
     this.#send(message, 1, (error) => answered.resolve(error ?? undefined))
     const answer = await answered.promise
     this.#unanswered.delete(lose)
     this.#unansweredBytes -= message.payload.length
     this.#answers++
+    if (this.#unanswered.size === 0) this.#rest()
     if (answer === undefined) return { delivery: 'done' }
     const code = 'code' in answer && typeof answer.code === 'number' ? answer.code : undefined
     if (!this.#isOpen || code === undefined) return { delivery: 'lost' }
@@ -164,22 +169,30 @@ export class Connection {
       this.destroy(answer.message)
       return { delivery: 'lost' }
     }
-    return { delivery: notEver.includes(code) ? 'refused' : 'forbidden', reason: answer.message }
+    return { delivery: notAllowed.includes(code) ? 'forbidden' : 'refused', reason: answer.message }
   }
 
   /** While something is unanswered: ends the connection when no answer comes for longer than the slowest network takes. */
   #watch(): void {
-    clearTimeout(this.#watchdog)
+    this.#rest()
     const before = this.#answers
     const bytes = this.#unansweredBytes + this.#client.stream.writableLength
+    // A ping waits behind what is on its way: until that had its time, its answer is not missed.
+    if (bytes > pingableBytes)
+      this.#nurse = setInterval(() => this.#client.reschedulePing(true), (1000 * this.#client.keepalive) / 3)
     this.#watchdog = setTimeout(
       () => {
-        if (this.#unanswered.size === 0) return
+        if (this.#unanswered.size === 0) return this.#rest()
         if (this.#answers === before) this.destroy(`no answer came for ${this.#answerLimitMs / 1000} s or longer`)
         else this.#watch()
       },
       this.#answerLimitMs + (1000 * bytes) / minBytesPerS,
     )
+  }
+
+  #rest(): void {
+    clearTimeout(this.#watchdog)
+    clearInterval(this.#nurse)
   }
 
   /** Sends with QoS 0 if the network keeps up and the broker takes messages of that length; else false. */

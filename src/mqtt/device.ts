@@ -174,8 +174,8 @@ export class MqttDevice implements AsyncDisposable {
     const info = v.safeParse(v.pipe(v.string(), v.parseJson(), rivalSchema), payload.toString('utf8'))
     // An empty one comes from a decommissioning.
     if (!info.success || info.output.boot === boot) return
-    // A broker may keep, or restore from its disk, what an earlier run of ours has said.
-    if (isRetained && Date.parse(info.output.started) <= startedMs) return
+    // A broker may keep, or restore from its disk, what an earlier run of ours has said, by a clock that may have been ahead.
+    if (isRetained && (this.#link.counts.connections <= 1 || Date.parse(info.output.started) <= startedMs)) return
     this.#link.noteRival('another client publishes as this device')
   }
 

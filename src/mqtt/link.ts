@@ -43,9 +43,6 @@ const goodConnectionMs = 60_000
 /** Answers to commands that wait for the broker to take them; more than a session of commands makes. */
 const maxReplies = 64
 
-/** Longer than this are pictures only. */
-const largeBytes = 8 * 1024
-
 /** How long the last word may take. */
 const goodbyeMs = 1000
 
@@ -62,7 +59,7 @@ export class MqttLink {
   /** Newest message of each retained topic, in the order in which they are sent at a connection. */
   readonly #states = new Map<string, OutgoingMessage>()
   readonly #due = new Set<string>()
-  /** Large ones that the broker has, and keeps: on a slow network, sending them at each connection would hold up all else. */
+  /** Pictures that the broker has, and keeps: on a slow network, sending them at each connection would hold up all else. */
   readonly #taken = new Set<string>()
   readonly #replies: OutgoingMessage[] = []
   /** Topics that the broker refuses, and whether someone can allow them. */
@@ -244,12 +241,10 @@ export class MqttLink {
 
   async #publish(connection: Connection, message: OutgoingMessage): Promise<Delivery> {
     const { delivery, reason } = await connection.publish(message)
-    if (delivery === 'done' && this.#denied.get(message.topic) === 'forbidden') {
-      this.#denied.delete(message.topic)
-      this.#options.onChange()
-    }
-    if (delivery === 'done' && message.isRetained === true && message.payload.length > largeBytes)
-      this.#taken.add(message.topic)
+    if (delivery === 'done' && this.#denied.get(message.topic) === 'forbidden') this.#forgive()
+    const isPicture = message.contentType === 'image/jpeg'
+    // A newer one may be on its way.
+    if (delivery === 'done' && isPicture && this.#states.get(message.topic) === message) this.#taken.add(message.topic)
     if (delivery === 'refused' || delivery === 'forbidden' || delivery === 'too_large') {
       this.counts.refused++
       this.#deny(message.topic, delivery, reason ?? 'a message is longer than it takes')
@@ -262,6 +257,16 @@ export class MqttLink {
   async #room(connection: Connection, signal: AbortSignal): Promise<void> {
     for (let { rings } = this.#answered; !connection.hasRoom && !signal.aborted; { rings } = this.#answered)
       await this.#answered.moreThan(rings, signal)
+  }
+
+  /** The broker allows again what it forbade: perhaps the rest of it too. */
+  #forgive(): void {
+    for (const [topic, delivery] of this.#denied) {
+      if (delivery !== 'forbidden') continue
+      this.#denied.delete(topic)
+      if (this.#states.has(topic)) this.#due.add(topic)
+    }
+    this.#options.onChange()
   }
 
   /** Says each topic's trouble once a connection. */

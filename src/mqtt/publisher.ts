@@ -41,6 +41,8 @@ export class Publisher {
   readonly #topics: Topics
   readonly #boot: string
   #stateKey = ''
+  /** The rate that counts as the one told: another does when it has about doubled or halved. */
+  #toldFps = 0
   #seq = 0
   #nextResultMs = 0
 
@@ -61,7 +63,9 @@ export class Publisher {
    */
   state(state: Omit<State, 'v' | 'ts'>, isHeartbeat = false): void {
     const { fps, outbox, results_dropped: dropped, ...lasting } = state
-    const rough = [Math.round(Math.log2(fps + 0.1)), outbox.pending > 0, outbox.problem, dropped > 0]
+    const change = (fps + 0.1) / (this.#toldFps + 0.1)
+    if (change > 2 || change < 0.5) this.#toldFps = fps
+    const rough = [this.#toldFps, outbox.pending > 0, outbox.problem, dropped > 0]
     const key = JSON.stringify([lasting, rough])
     if (key === this.#stateKey && !isHeartbeat) return
     this.#stateKey = key

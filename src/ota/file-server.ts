@@ -13,6 +13,7 @@ import { nameParts } from './source-file.ts'
 
 /** More devices than these at a time are kept waiting by the kernel. */
 const maxConnections = 256
+const silenceMs = 60_000
 /** Metadata and models have few names; a tag is a digest over the whole file, so that it is not made for each request. */
 const maxTags = 1024
 
@@ -28,6 +29,8 @@ export function fileServer(folder: string): Server {
     })
   })
   server.maxConnections = maxConnections
+  // Whoever asks and then reads nothing gives its place to others.
+  server.setTimeout(silenceMs)
   return server
 }
 
@@ -35,16 +38,18 @@ async function answer(folder: string, tags: Tags, request: IncomingMessage, resp
   const { method = '', headers } = request
   if (method !== 'GET' && method !== 'HEAD') return refuse(response, 405, { allow: 'GET, HEAD' })
   const opened = await openFile(folder, request.url ?? '', tags)
-  if (opened === undefined) return refuse(response, 404)
+  // The next root is not there until it is.
+  if (opened === undefined) return refuse(response, 404, { 'cache-control': 'no-store' })
+  const [name = ''] = (request.url ?? '').split('?')
   const { file, bytes, tag } = opened
   await using _closed = file
   const common = {
     etag: tag,
     'accept-ranges': 'bytes',
     'x-content-type-options': 'nosniff',
-    'content-type': request.url?.endsWith('.json') ? 'application/json' : 'application/octet-stream',
+    'content-type': name.endsWith('.json') ? 'application/json' : 'application/octet-stream',
     // Only the timestamp's name stays while its content changes.
-    'cache-control': request.url?.endsWith('/timestamp.json') ? 'no-cache' : 'public, max-age=31536000, immutable',
+    'cache-control': /\/timestamp(\.next)?\.json$/.test(name) ? 'no-cache' : 'public, max-age=31536000, immutable',
   }
   if (matches(headers['if-none-match'], tag)) return refuse(response, 304, common)
   // A range of another version of the file would fit nothing.

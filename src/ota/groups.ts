@@ -31,7 +31,7 @@ export function requireGroupName(name: string): void {
 export async function readGroups(deploy: TargetsDocument, read: ReadFile): Promise<Group[]> {
   const groups: Group[] = []
   for (const [path, fields] of Object.entries(deploy.targets)) {
-    const [, name] = /^desired\/(.+)\.json$/.exec(path) ?? []
+    const [, name] = /^desired\/([A-Za-z0-9][A-Za-z0-9_-]{0,63})\.json$/.exec(path) ?? []
     if (name === undefined) continue
     const bytes = await read(targetFileName(path, fields.hashes.sha256))
     if (bytes === undefined) throw new OtaError('missing', path, 'though deploy has signed it')

@@ -30,6 +30,7 @@ export type AskPassphrase = (path: string, isRetry: boolean) => Promise<string |
 export type NewKey = { readonly name: string; readonly signer: Signer; readonly secret: KeyObject }
 
 const minPassphraseLength = 8
+const maxPassphraseBytes = 1000
 
 const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
 
@@ -44,6 +45,9 @@ export function makeKey(name: string): NewKey {
 export async function writeKey(folder: string, { name, signer, secret }: NewKey, passphrase: string): Promise<void> {
   if (passphrase.length < minPassphraseLength)
     throw new SightdError('ota_failed', `the passphrase has to have at least ${minPassphraseLength} characters`)
+  // OpenSSL encrypts with a longer one, and never decrypts again.
+  if (Buffer.byteLength(passphrase) > maxPassphraseBytes)
+    throw new SightdError('ota_failed', `the passphrase may have at most ${maxPassphraseBytes} bytes`)
   const pem = secret.export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase })
   const path = join(folder, `${name}.pem`)
   try {

@@ -8,7 +8,11 @@ import { parseStrictJson } from './strict-json.ts'
 /** Which model a group should run, as the target `desired/<group>.json` says it. */
 const desiredSchema = v.strictObject({
   /** The target path of an approved model. */
-  model: v.pipe(v.string(), v.minLength(1), v.maxLength(200)),
+  model: v.pipe(
+    v.string(),
+    v.maxLength(200),
+    v.regex(/^models\/[^/]+\/[^/]+\/manifest\.json$/, 'the manifest of a model'),
+  ),
   /** How many of the group's devices, in 0..100 with at most two decimal places. */
   percent: v.pipe(
     v.number(),

@@ -38,9 +38,9 @@ export class EventPictures {
     this.#isBusy = true
     try {
       const picture = await this.#options.take()
-      // It may have ended meanwhile.
-      if ('reason' in picture || !this.#best.has(eventId)) return
-      this.#best.set(eventId, { score: topScore, atMs })
+      if ('reason' in picture) return
+      // It may have ended meanwhile; its picture is good all the same.
+      if (this.#best.has(eventId)) this.#best.set(eventId, { score: topScore, atMs })
       this.#options.publish(event, picture.jpeg)
     } finally {
       this.#isBusy = false

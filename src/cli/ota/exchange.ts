@@ -1,10 +1,10 @@
 import { exitCodes, SightdError } from '../../core/errors.ts'
-import { approvedModels, manifestPathOf, revokedModels, shortName } from '../../ota/approved-models.ts'
+import { approvedModels, revokedModels, shortName } from '../../ota/approved-models.ts'
 import { type Draft, lackOf } from '../../ota/drafts.ts'
 import { readExchange, requireNext, writeExchange } from '../../ota/exchange.ts'
 import { unlockKey } from '../../ota/key-files.ts'
 import { targetFileName } from '../../ota/repository.ts'
-import { atBench, explained, finishDrafts, type OtaOptions, printJson, printLines } from './bench.ts'
+import { atBench, type Bench, explained, finishDrafts, type OtaOptions, printJson, printLines } from './bench.ts'
 import { Passphrases } from './passphrase.ts'
 
 /** `sightd ota sign`: on the machine that has the key. It needs no repository and no network. */
@@ -52,18 +52,16 @@ function describe({ role, envelope: { signed } }: Draft): string[] {
     ]
   }
   const models = approvedModels(signed)
-  const inModels = new Set(models.flatMap(({ files }) => files))
-  const others = Object.keys(signed.targets).filter((path) => !inModels.has(path))
   return [
     head,
     ...(signed.delegations?.roles ?? []).map(
       ({ name, paths, threshold, keyids }) => `  ${paths.join(', ')}: ${threshold} of ${name}'s keys ${short(keyids)}`,
     ),
-    ...models.map(({ folder, bytes }) => {
-      const sha256 = signed.targets[manifestPathOf(folder)]?.hashes.sha256
-      return `  ${shortName(folder)}, ${bytes} bytes, sha256 of its manifest ${sha256}`
-    }),
-    ...others.map((path) => `  ${path}, sha256 ${signed.targets[path]?.hashes.sha256}`),
+    ...models.map(({ folder, bytes }) => `  ${shortName(folder)}, ${bytes} bytes`),
+    // Each single one: a file that hides below a model's folder could be a model of its own.
+    ...Object.entries(signed.targets).map(
+      ([path, { length, hashes }]) => `  ${path}, ${length} bytes, sha256 ${hashes.sha256}`,
+    ),
     ...revokedModels(signed).map((folder) => `  revoked: ${shortName(folder)}`),
   ]
 }
@@ -74,6 +72,7 @@ export async function importFile(file: string, options: OtaOptions, signal: Abor
     const { state, keyring, read } = bench
     const drafts = await readExchange(file)
     requireNext(drafts, state, file)
+    if (state === undefined) for (const { envelope } of drafts) requireOwnKeys(envelope.signed, keyring, file)
     for (const { envelope } of drafts) {
       if (envelope.signed._type === 'root') continue
       for (const [path, { hashes }] of Object.entries(envelope.signed.targets))
@@ -91,4 +90,22 @@ export async function importFile(file: string, options: OtaOptions, signal: Abor
       report: { lines: [`in the repository now: ${names.join(', ')}`], facts: { file, roles: names } },
     })
   })
+}
+
+/** The first of all roots has nothing before it that vouches for it: its keys have to be those that were made here. */
+function requireOwnKeys(
+  signed: Draft['envelope']['signed'],
+  { entries, folder }: Bench['keyring'],
+  file: string,
+): void {
+  const roles =
+    signed._type === 'root'
+      ? [signed.roles.root, signed.roles.targets, signed.roles.snapshot, signed.roles.timestamp]
+      : (signed.delegations?.roles ?? [])
+  for (const id of roles.flatMap(({ keyids }) => keyids))
+    if (!entries.some((entry) => entry.id === id))
+      throw new SightdError(
+        'ota_failed',
+        `${file}: key ${id.slice(0, 16)} has no .pub.json in ${folder}: it is not one of yours`,
+      )
 }

@@ -56,8 +56,9 @@ export class Passphrases {
 /** A line from the terminal that doesn't show what is typed. */
 async function readHidden(prompt: string, signal: AbortSignal): Promise<string> {
   const { stdin, stderr } = process
-  stderr.write(prompt)
+  // Before we ask: someone may type at once.
   stdin.setRawMode(true)
+  stderr.write(prompt)
   let line = ''
   try {
     for await (const chunk of stdin.iterator({ destroyOnReturn: false })) {

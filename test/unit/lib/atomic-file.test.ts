@@ -1,5 +1,7 @@
-import { mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
+import { execFile } from 'node:child_process'
+import { lstat, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { makeFolderDurably, removeDurably, syncFolder, writeFileAtomic } from '../../../src/lib/atomic-file.ts'
 import { tempFolder } from '../../support/temp-folder.ts'
@@ -29,12 +31,32 @@ describe('writeFileAtomic', () => {
     expect(await readFile(path, 'utf8')).toBe('new')
   })
 
+  test('does not follow a link that was planted where the draft goes', async () => {
+    const folder = await tempFolder()
+    await writeFile(join(folder, 'elsewhere'), 'not ours')
+    await symlink(join(folder, 'elsewhere'), join(folder, 'state.new'))
+    await writeFileAtomic(join(folder, 'state'), 'new')
+    expect(await readFile(join(folder, 'elsewhere'), 'utf8')).toBe('not ours')
+    expect((await lstat(join(folder, 'state'))).isFile()).toBe(true)
+  })
+
   test('keeps the old file, and no draft, when the new one can not be written', async () => {
     const folder = await tempFolder()
     await writeFileAtomic(join(folder, 'state'), 'old')
-    // A device that is always full.
-    await symlink('/dev/full', join(folder, 'state.new'))
-    await expect(writeFileAtomic(join(folder, 'state'), 'new')).rejects.toMatchObject({ code: 'ENOSPC' })
+    // The kernel cuts a file at this length, as a full disk does.
+    const script = `
+      process.on('SIGXFSZ', () => {})
+      const { writeFileAtomic } = await import(${JSON.stringify(new URL('../../../src/lib/atomic-file.ts', import.meta.url).href)})
+      await writeFileAtomic(process.argv[1], 'x'.repeat(8192)).catch(({ code }) => console.log(code))`
+    const { stdout } = await promisify(execFile)('prlimit', [
+      '--fsize=4096',
+      process.execPath,
+      '--input-type=module',
+      '-e',
+      script,
+      join(folder, 'state'),
+    ])
+    expect(stdout).toBe('EFBIG\n')
     expect(await readFile(join(folder, 'state'), 'utf8')).toBe('old')
     expect(await readdir(folder)).toEqual(['state'])
   })

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { bucketOf, decideRollout, parseDesired } from '../../../src/ota/rollout.ts'
 
-const fields = { model: 'models/a/2/model.onnx', percent: 25, salt: 'r7', from: '2030-06-01T00:00:00Z' }
+const fields = { model: 'models/a/2/manifest.json', percent: 25, salt: 'r7', from: '2030-06-01T00:00:00Z' }
 const read = (changes: object) => parseDesired(Buffer.from(JSON.stringify({ ...fields, ...changes })), 'desired/a.json')
 const nowMs = Date.parse('2030-06-02T00:00:00Z')
 const devices = Array.from({ length: 2000 }, (_, i) => `device-${i}`)
