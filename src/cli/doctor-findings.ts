@@ -1,7 +1,7 @@
 import type { SourceOptions } from '../core/source-options.ts'
 import type { CameraNeed } from '../system/camera-diagnosis.ts'
 import { type Finding, ok, problem, warning } from '../system/finding.ts'
-import type { TrialReport } from '../vision/trial.ts'
+import type { TrialReport } from './trial.ts'
 
 /** Judges what doctor tried, as diagnosis.ts judges what it read; pure. */
 

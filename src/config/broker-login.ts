@@ -16,7 +16,7 @@ export type BrokerLogin = {
 /**
  * Reads them from the files that the configuration names, else from the systemd credentials `mqtt-username`,
  * `mqtt-password`, `mqtt-ca`, `mqtt-cert` and `mqtt-key` (systemd.exec(5), LoadCredential=). Throws a SightdError
- * `config_invalid` that names the file which can't be read or is open to others.
+ * `config_invalid` that names the file which can't be read, is open to others or holds no certificate.
  */
 export async function readBrokerLogin(
   mqtt: Config['mqtt'],
@@ -36,12 +36,11 @@ export async function readBrokerLogin(
     )
     return isThere ? reader(path, 'systemd') : undefined
   }
-  const readPublic = async (path: string) => (await readSmallFile(path)).bytes
   const login = {
     username: mqtt.username ?? (await read(undefined, 'mqtt-username', readSecretFile)),
     password: await read(mqtt.password_file, 'mqtt-password', readSecretFile),
-    ca: await read(mqtt.ca_file, 'mqtt-ca', readPublic),
-    cert: await read(mqtt.cert_file, 'mqtt-cert', readPublic),
+    ca: await read(mqtt.ca_file, 'mqtt-ca', readCertificates),
+    cert: await read(mqtt.cert_file, 'mqtt-cert', readCertificates),
     key: await read(mqtt.key_file, 'mqtt-key', readSecretBytes),
   }
   // Credentials come from elsewhere than the URL: whoever pins an authority must not send the password in clear for want of an s.
@@ -56,4 +55,11 @@ export async function readBrokerLogin(
       'mqtt.cert_file and mqtt.key_file (or the credentials mqtt-cert and mqtt-key) go together',
     )
   return login
+}
+
+/** A file of certificates (PEM). OpenSSL takes one without any for an empty list, and then nobody is trusted. */
+export async function readCertificates(path: string): Promise<Buffer> {
+  const { bytes } = await readSmallFile(path)
+  if (/-----BEGIN (X509 |TRUSTED )?CERTIFICATE-----/.test(bytes.toString('latin1'))) return bytes
+  throw new SightdError('config_invalid', `${path}: holds no certificate (-----BEGIN CERTIFICATE-----)`)
 }

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto'
-import * as v from 'valibot'
 import { describeError } from '../core/errors.ts'
-import { approvedModels, folderOfManifest, manifestPathOf, shortName } from './approved-models.ts'
+import { approvedModels, folderOfManifest, manifestPathOf, modelCustomOf, shortName } from './approved-models.ts'
 import { TufClient } from './client.ts'
 import { DownloadError } from './download-error.ts'
 import { groupPath } from './groups.ts'
@@ -16,11 +15,18 @@ import type { MetadataStore, StoredRole } from './trusted-store.ts'
 export type Audit = {
   readonly where: string
   readonly roles: readonly AuditedRole[]
-  readonly models: readonly { readonly model: string; readonly bytes: number; readonly sha256: string | undefined }[]
+  readonly models: readonly AuditedModel[]
   readonly groups: readonly (Omit<Desired, 'model'> & { readonly group: string; readonly model: string })[]
   /** Each is a reason why a device would not, or not for long, take a model from there. */
   readonly findings: readonly string[]
   readonly targets: { readonly checked: number; readonly bytes: number }
+}
+
+type AuditedModel = {
+  readonly model: string
+  readonly bytes: number
+  readonly sha256: string | undefined
+  readonly rollbackIndex: number
 }
 
 type AuditedRole = {
@@ -38,8 +44,6 @@ export type AuditOptions = {
   readonly signal: AbortSignal
   readonly onProgress?: (doneBytes: number, allBytes: number, path: string) => void
 }
-
-const customSchema = v.object({ name: v.string(), version: v.string(), sha256: v.string() })
 
 /** Goes on after a finding as far as anything can still be said. Throws only when told to stop. */
 export async function audit(options: AuditOptions): Promise<Audit> {
@@ -148,14 +152,14 @@ class Auditor {
 
   #models({ targets }: Targets): Audit['models'] {
     const paths = Object.fromEntries(
-      [...targets].map(([path, { length, sha256 }]) => [path, { length, hashes: { sha256 } }]),
+      [...targets].map(([path, { length, sha256, custom }]) => [path, { length, hashes: { sha256 }, custom }]),
     )
     return approvedModels({ _type: 'targets', spec_version: '', version: 0, expires: '', targets: paths }).map(
-      ({ folder, bytes }) => {
-        const custom = v.safeParse(customSchema, targets.get(manifestPathOf(folder))?.custom)
-        const isRight = custom.success && `models/${custom.output.name}/${custom.output.version}` === folder
+      ({ folder, bytes, rollbackIndex }) => {
+        const custom = modelCustomOf(targets.get(manifestPathOf(folder))?.custom)
+        const isRight = custom !== undefined && `models/${custom.name}/${custom.version}` === folder
         if (!isRight) this.#findings.push(`${manifestPathOf(folder)}: what is signed with it does not name this model`)
-        return { model: shortName(folder), bytes, sha256: custom.success ? custom.output.sha256 : undefined }
+        return { model: shortName(folder), bytes, sha256: custom?.sha256, rollbackIndex }
       },
     )
   }

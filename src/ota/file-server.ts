@@ -13,14 +13,13 @@ import { nameParts } from './source-file.ts'
 
 /** More devices than these at a time are kept waiting by the kernel. */
 const maxConnections = 256
-const silenceMs = 60_000
 /** Metadata and models have few names; a tag is a digest over the whole file, so that it is not made for each request. */
 const maxTags = 1024
 
 type Tags = Map<string, { readonly mark: string; readonly tag: string }>
 type OpenFile = { readonly file: FileHandle; readonly bytes: number; readonly tag: string }
 
-export function fileServer(folder: string): Server {
+export function fileServer(folder: string, { silenceMs = 60_000 } = {}): Server {
   const tags: Tags = new Map()
   const server = createServer((request, response) => {
     answer(folder, tags, request, response).catch(() => {
@@ -29,7 +28,7 @@ export function fileServer(folder: string): Server {
     })
   })
   server.maxConnections = maxConnections
-  // Whoever asks and then reads nothing gives its place to others.
+  // Whoever asks nothing, or reads nothing, gives its place to others.
   server.setTimeout(silenceMs)
   return server
 }

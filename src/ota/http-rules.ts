@@ -114,12 +114,23 @@ for (const [net, bits] of [
   ['127.0.0.0', 8],
   ['169.254.0.0', 16],
   ['172.16.0.0', 12],
+  // RFC 6890: protocol assignments.
+  ['192.0.0.0', 24],
   ['192.168.0.0', 16],
+  // RFC 2544: benchmarks.
+  ['198.18.0.0', 15],
   ['224.0.0.0', 3],
-] as const)
+] as const) {
   privateNetworks.addSubnet(net, bits, 'ipv4')
+  // RFC 6052: where there is only IPv6, a translator reaches an IPv4 address through the last 32 bits of this prefix.
+  privateNetworks.addSubnet(`64:ff9b::${net}`, 96 + bits, 'ipv6')
+}
 for (const [net, bits] of [
   ['::', 127],
+  // RFC 8215: translators within a site.
+  ['64:ff9b:1::', 48],
+  // RFC 3056: 6to4, any IPv4 address behind it; out of use since RFC 7526.
+  ['2002::', 16],
   ['fc00::', 7],
   ['fe80::', 9],
   ['ff00::', 8],

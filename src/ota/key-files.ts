@@ -7,10 +7,11 @@ import { makeFolderDurably, syncFolder, writeFileAtomic } from '../lib/atomic-fi
 import { describeDiskError, errorCode } from '../lib/disk-error.ts'
 import { readSecretBytes, readSmallFile } from '../lib/secret-file.ts'
 import { canonicalJson, type PublicKey, publicKeySchema, type Signature } from './documents.ts'
+import { sealedBody, sealKey, unsealKey } from './key-crypt.ts'
 import { keyFault, keyIdOf } from './keys.ts'
 
 /**
- * An operator's keys: `NAME.pem`, a private key (Ed25519, PKCS #8, encrypted with a passphrase, mode 0600), and
+ * An operator's keys: `NAME.pem`, a private key (Ed25519, encrypted with a passphrase, mode 0600), and
  * `NAME.pub.json`, what may be shown to anyone. Of a key that is kept elsewhere only the second is here.
  */
 export type KeyEntry = {
@@ -45,10 +46,10 @@ export function makeKey(name: string): NewKey {
 export async function writeKey(folder: string, { name, signer, secret }: NewKey, passphrase: string): Promise<void> {
   if (passphrase.length < minPassphraseLength)
     throw new SightdError('ota_failed', `the passphrase has to have at least ${minPassphraseLength} characters`)
-  // OpenSSL encrypts with a longer one, and never decrypts again.
+  // As many as OpenSSL takes for the files of an older sightd: one passphrase has to do for both.
   if (Buffer.byteLength(passphrase) > maxPassphraseBytes)
     throw new SightdError('ota_failed', `the passphrase may have at most ${maxPassphraseBytes} bytes`)
-  const pem = secret.export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase })
+  const pem = await sealKey(secret, passphrase)
   const path = join(folder, `${name}.pem`)
   try {
     await makeFolderDurably(folder)
@@ -94,26 +95,28 @@ async function readPublicKey(path: string): Promise<PublicKey> {
 /** Throws a SightdError: others may read the file, it is no such key, or no passphrase fits. */
 export async function unlockKey(path: string, ask: AskPassphrase): Promise<Signer> {
   const pem = await readSecretBytes(path)
+  const body = sealedBody(pem.toString('latin1'))
+  if (body === undefined && !pem.includes('BEGIN ENCRYPTED PRIVATE KEY'))
+    throw new SightdError('ota_failed', `${path}: not a private key that is encrypted with a passphrase`)
   for (let isRetry = false; ; isRetry = true) {
     const passphrase = await ask(path, isRetry)
     if (passphrase === undefined)
       throw new SightdError('ota_failed', `${path}: the passphrase is wrong${isRetry ? '' : ', or there is none'}`)
-    const secret = decrypt(pem, passphrase, path)
-    if (secret !== undefined) return signerOf(secret)
+    const secret = body === undefined ? decryptPem(pem, passphrase) : await unsealKey(body, passphrase)
+    if (secret === undefined) continue
+    if (secret.asymmetricKeyType === 'ed25519') return signerOf(secret)
+    throw new SightdError('ota_failed', `${path}: not an Ed25519 key`)
   }
 }
 
-function decrypt(pem: Buffer, passphrase: string, path: string): KeyObject | undefined {
-  if (!pem.includes('BEGIN ENCRYPTED PRIVATE KEY'))
-    throw new SightdError('ota_failed', `${path}: not a private key that is encrypted with a passphrase`)
+/** As an older sightd wrote them. */
+function decryptPem(pem: Buffer, passphrase: string): KeyObject | undefined {
   try {
-    const secret = createPrivateKey({ key: pem, format: 'pem', passphrase })
-    if (secret.asymmetricKeyType === 'ed25519') return secret
+    return createPrivateKey({ key: pem, format: 'pem', passphrase })
   } catch {
     // OpenSSL has several words for a wrong passphrase, and for a damaged file the same ones.
     return undefined
   }
-  throw new SightdError('ota_failed', `${path}: not an Ed25519 key`)
 }
 
 function signerOf(secret: KeyObject): Signer {

@@ -35,7 +35,7 @@ describe('killed while it writes', () => {
   })
 
   test('a lost key shuts devices out for a moment only, also when that moment is cut short', {
-    timeout: 60_000,
+    timeout: 120_000,
   }, async () => {
     for (let killAt = 1; ; killAt++) {
       const operator = await copied('rolledOut')
@@ -50,7 +50,7 @@ describe('killed while it writes', () => {
     }
   })
 
-  test('init can be given again', { timeout: 60_000 }, async () => {
+  test('init can be given again', { timeout: 120_000 }, async () => {
     for (let killAt = 1; ; killAt++) {
       const operator = await Operator.start()
       const { code } = await operator.try(['init'], { killAt })

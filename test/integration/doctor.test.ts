@@ -93,8 +93,12 @@ describe('runTrial', () => {
 
   test('turns an illegal instruction into a sentence', async () => {
     const report = runTrial(bundledModel)
+    await expect.poll(() => trialOf(process.pid), { interval: 1 }).toBeGreaterThan(0)
     process.kill(trialOf(process.pid), 'SIGILL')
-    expect(await report).toEqual({ type: 'failed', message: expect.stringContaining('does not run on this CPU') })
+    expect(await report).toMatchObject({
+      type: 'failed',
+      message: expect.stringContaining('does not run on this CPU'),
+    })
   })
 
   test('ends when it is called off', async () => {

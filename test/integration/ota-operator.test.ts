@@ -1,6 +1,10 @@
-import { chmod, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { execFile } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
+import { chmod, mkdir, open, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { promisify } from 'node:util'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { runTrial } from '../../src/cli/trial.ts'
 import { bundledModel } from '../../src/daemon.ts'
 import { lockPath } from '../../src/lib/path-lock.ts'
 import { RunningCommand, terminalProgram } from '../support/command.ts'
@@ -60,6 +64,14 @@ test('from nothing to a rolled-out, a rolled-back and a revoked model, and every
   expect(await asleep.modelOf('porch')).toBe(pathOf(1))
 })
 
+/** Every process that a process has started, and so on. */
+function descendantsOf(pid: number): number[] {
+  const children = readdirSync(`/proc/${pid}/task`).flatMap((task) =>
+    readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').split(' ').filter(Boolean).map(Number),
+  )
+  return children.flatMap((child) => [child, ...descendantsOf(child)])
+}
+
 describe('what it refuses, and how it says so', () => {
   test.each<[string, string[], string]>([
     [
@@ -86,6 +98,24 @@ describe('what it refuses, and how it says so', () => {
     ],
   ])('%s', async (_, args, words) => {
     expect(await (await copied('rolledOut')).fail(args)).toContain(words)
+  })
+
+  test('keys that everyone could fetch, by whatever name', async () => {
+    const operator = await copied('start')
+    const folder = (...parts: string[]) => join(operator.folder, ...parts)
+    await rename(folder('keys'), folder('repository/..keys'))
+    await symlink('repository/..keys', folder('keys'))
+    await symlink('repository', folder('public'))
+    for (const args of [
+      ['refresh'],
+      ['refresh', '--keys', 'repository/..keys'],
+      ['refresh', '--keys', 'public/..keys'],
+      ['refresh', '--repo', 'public', '--keys', 'repository/..keys'],
+      ['init', '--keys', 'public/new/keys'],
+      ['key', 'new', 'spare', '--keys', 'public/new/keys'],
+    ])
+      expect(await operator.fail(args)).toContain("keys don't belong into")
+    await expect(stat(folder('repository/new'))).rejects.toThrow('ENOENT')
   })
 
   test('a wrong passphrase, or none', async () => {
@@ -149,8 +179,28 @@ describe('what it refuses, and how it says so', () => {
 
   test('a repository that another command works on', async () => {
     const operator = await copied('start')
+    const other = join(operator.folder, 'other')
+    await mkdir(other)
     await using _lock = await lockPath('ota', operator.repo)
+    await using _otherLock = await lockPath('ota', other)
     expect(await operator.fail(['refresh'])).toContain('another sightd ota works on it')
+    expect(await operator.fail(['init', '--repo', 'other'])).toContain('another sightd ota works on it')
+    // Who only looks waits for nobody.
+    expect((await operator.try(['refresh', '--dry-run'])).code).toBe(0)
+  })
+
+  test('a repository that is not there, and makes none', async () => {
+    const operator = await Operator.start()
+    expect(await operator.fail(['refresh'])).toContain('no repository there')
+    expect(await readdir(operator.folder)).toEqual([])
+  })
+
+  test('a repository that begins is locked like one that is there', async () => {
+    // With keys that are there, so that not they keep a second one off.
+    const operator = await copied('start')
+    const beginning = Array.from({ length: 4 }, () => operator.try(['init', '--repo', 'other']))
+    const codes = (await Promise.all(beginning)).map(({ code }) => code)
+    expect(codes.filter((code) => code === 0)).toHaveLength(1)
   })
 
   test('a clock that went back', async () => {
@@ -158,6 +208,26 @@ describe('what it refuses, and how it says so', () => {
     expect(await operator.fail(['refresh'], { daysAhead: -1 })).toContain('one of both is wrong')
     expect(await operator.fail(['refresh'], { daysAhead: -20_000 })).toContain('set it first')
   })
+})
+
+test('a model that is tried finds no secrets of the operator around it', async () => {
+  const model = await copyOfBundledModel()
+  const manifest = join(model, 'manifest.json')
+  await rm(manifest)
+  await promisify(execFile)('mkfifo', [manifest])
+  vi.stubEnv('SIGHTD_OTA_PASSPHRASE', passphrase)
+  vi.stubEnv('SIGHTD_OTHER', passphrase)
+  onTestFinished(() => {
+    vi.unstubAllEnvs()
+  })
+  const trial = runTrial(model)
+  // From here on the process that tries the model waits for us.
+  const pipe = await open(manifest, 'w')
+  const environments = descendantsOf(process.pid).map((pid) => readFileSync(`/proc/${pid}/environ`, 'utf8'))
+  await pipe.close()
+  expect(await trial).toMatchObject({ type: 'failed' })
+  expect(environments).not.toEqual([])
+  for (const environment of environments) expect(environment).not.toMatch(/SIGHTD_|horse/)
 })
 
 test.skipIf(terminalProgram === undefined)('a passphrase that is typed is not shown, and asked for again', async () => {

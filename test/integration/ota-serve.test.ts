@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdir, rename, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, rename, symlink, truncate, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { connect } from 'node:net'
 import { join } from 'node:path'
@@ -14,13 +14,13 @@ const content = Buffer.from('0123456789'.repeat(20_000))
 const tag = `"${createHash('sha256').update(content).digest('hex')}"`
 const model = '/targets/models/a/1/abc.model.onnx'
 
-async function served() {
+async function served(options: { readonly silenceMs?: number } = {}) {
   const folder = join(await tempFolder(), 'repository')
   await mkdir(join(folder, 'targets/models/a/1'), { recursive: true })
   await mkdir(join(folder, 'metadata'))
   await writeFile(join(folder, model), content)
   await writeFile(join(folder, 'metadata/timestamp.json'), '{}')
-  const server = fileServer(folder).listen(0, '127.0.0.1')
+  const server = fileServer(folder, options).listen(0, '127.0.0.1')
   await once(server, 'listening')
   onTestFinished(() => {
     server.close()
@@ -117,6 +117,41 @@ describe('sightd ota serve', () => {
     const chunks: Buffer[] = []
     for await (const chunk of socket) chunks.push(chunk)
     expect(Buffer.concat(chunks).toString()).toMatch(/^HTTP\/1\.1 40[04]/)
+  })
+
+  test('what is asked for behind a question mark changes nothing of how long it is kept', async () => {
+    const { get } = await served()
+    for (const query of ['?', '?a=1', '?/metadata/timestamp.json', '?x=/timestamp.json?']) {
+      const timestamp = await get(`/metadata/timestamp.json${query}`)
+      expect([timestamp.status, timestamp.headers['cache-control']]).toEqual([200, 'no-cache'])
+      const file = await get(`${model}${query}`)
+      expect([file.status, file.headers['cache-control']]).toEqual([200, expect.stringContaining('immutable')])
+      expect(file.headers['content-type']).toBe('application/octet-stream')
+    }
+  })
+
+  test('that something is not there yet is kept by nobody', async () => {
+    const { get } = await served()
+    const { status, headers } = await get('/metadata/2.root.json')
+    expect([status, headers['cache-control']]).toEqual([404, 'no-store'])
+  })
+
+  test('who asks nothing, or reads nothing, gives its place to others', async () => {
+    const { folder, port } = await served({ silenceMs: 100 })
+    // More than what lies in the buffers between both.
+    await truncate(join(folder, model), 64 * 1024 * 1024)
+    for (const asks of ['', 'GET /metadata/timestamp.json HTTP/1.1\r\n', `GET ${model} HTTP/1.1\r\nhost: x\r\n\r\n`]) {
+      const socket = connect(port, '127.0.0.1').pause()
+      onTestFinished(() => {
+        socket.destroy()
+      })
+      // Cut off while there is more to come, which is no end that it could read.
+      const closed = new Promise((resolve) => socket.once('error', resolve).once('end', resolve))
+      socket.write(asks)
+      if (asks.startsWith('GET /targets')) await once(socket, 'readable')
+      else socket.resume()
+      await closed
+    }
   })
 
   test('as a command: says where, is audited over HTTP, and ends when told to', async () => {

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { isAbsolute, resolve } from 'node:path'
 import { exitCodes, SightdError } from '../../core/errors.ts'
 import { describeDiskError } from '../../lib/disk-error.ts'
+import { describeIndex } from '../../ota/approved-models.ts'
 import { type Audit, audit as auditAll } from '../../ota/audit.ts'
 import { openTransport } from '../../ota/transport.ts'
 import { printable } from '../text.ts'
@@ -55,7 +56,7 @@ function jsonOf({ where, roles, models, groups, targets, findings }: Audit) {
       expires: iso(expiresMs),
       days_left: Math.floor(daysLeft * 10) / 10,
     })),
-    models,
+    models: models.map(({ rollbackIndex, ...model }) => ({ ...model, rollback_index: rollbackIndex })),
     groups: groups.map(({ from, ...group }) => ({ ...group, from: iso(from) })),
     targets,
     findings,
@@ -72,7 +73,8 @@ function linesOf({ where, roles, models, groups, targets, findings }: Audit): st
         `  ${role.padEnd(10)}version ${String(version).padEnd(5)}${iso(expiresMs).slice(0, 10)}  ${left(daysLeft)}`,
     ),
     ...models.map(
-      ({ model, bytes, sha256 }) => `  model     ${model}, ${bytes} bytes, sha256 ${sha256?.slice(0, 16)}…`,
+      ({ model, bytes, sha256, rollbackIndex }) =>
+        `  model     ${model}, ${bytes} bytes, sha256 ${sha256?.slice(0, 16)}…${describeIndex(rollbackIndex)}`,
     ),
     ...groups.map(({ group, model, percent, hold, from }) => {
       const state = hold ? 'on hold' : `${percent} %`

@@ -1,5 +1,8 @@
-import { relative, resolve } from 'node:path'
+import { realpath } from 'node:fs/promises'
+import { basename, dirname, join, relative, resolve } from 'node:path'
 import { exitCodes, SightdError } from '../../core/errors.ts'
+import { makeFolderDurably } from '../../lib/atomic-file.ts'
+import { describeDiskError, errorCode } from '../../lib/disk-error.ts'
 import { lockPath } from '../../lib/path-lock.ts'
 import { DownloadError } from '../../ota/download-error.ts'
 import { type Change, type Draft, lackOf, makeDrafts } from '../../ota/drafts.ts'
@@ -49,18 +52,22 @@ export type Report = {
 const earliestMs = Date.parse('2025-01-01T00:00:00Z')
 const clockToleranceMs = 5 * 60_000
 
-/** Runs a command that changes a repository, alone; what it can't do becomes a sentence. */
+/**
+ * Runs a command that changes a repository, alone; what it can't do becomes a sentence. With `makesFolder` the repository's
+ * folder is made first, since only a folder that is there can be locked.
+ */
 export async function atBench(
   options: OtaOptions,
   signal: AbortSignal,
   work: (bench: Bench) => Promise<number>,
+  { makesFolder = false } = {},
 ): Promise<number> {
   const repo = resolve(options.repo ?? 'repository')
-  const keys = resolve(options.keys ?? 'keys')
-  if (!relative(repo, keys).startsWith('..'))
-    throw new SightdError('ota_failed', `${keys}: keys don't belong into ${repo}, which everyone may read`)
+  const keys = await keysFolder(options)
   return explained(async () => {
-    await using lock = await lockPath('ota', repo)
+    if (makesFolder && !options.dryRun) await makeRepository(repo)
+    // Who only looks disturbs nobody, and leaves no lock behind.
+    await using lock = options.dryRun ? new DisposableStack() : await lockPath('ota', repo)
     if (lock === undefined) throw new SightdError('ota_failed', `${repo}: another sightd ota works on it`)
     const passphrases = new Passphrases(options.passphraseFile, signal)
     const read = readerOf(repo)
@@ -68,7 +75,35 @@ export async function atBench(
     const nowMs = Date.now()
     requireClock(state, nowMs)
     const keyring = await Keyring.open(keys, passphrases.forKey)
-    return work({ repo, read, state, keyring, passphrases, nowMs, options })
+    // Awaited here: the lock goes at the end of this block.
+    return await work({ repo, read, state, keyring, passphrases, nowMs, options })
+  })
+}
+
+/** The folder of keys. Throws a SightdError for one in the repository, by whatever name. */
+export async function keysFolder(options: OtaOptions): Promise<string> {
+  const repo = resolve(options.repo ?? 'repository')
+  const keys = resolve(options.keys ?? 'keys')
+  const [first = ''] = relative(await realPath(repo), await realPath(keys)).split('/')
+  if (first !== '..')
+    throw new SightdError('ota_failed', `${keys}: keys don't belong into ${repo}, which everyone may read`)
+  return keys
+}
+
+/** Where a path leads, also when what it names, or more of it, is not there yet. */
+async function realPath(path: string): Promise<string> {
+  try {
+    return await realpath(path)
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT' && dirname(path) !== path)
+      return join(await realPath(dirname(path)), basename(path))
+    throw new SightdError('ota_failed', `${path}: can't be read: ${describeDiskError(error)}`)
+  }
+}
+
+async function makeRepository(path: string): Promise<void> {
+  await makeFolderDurably(path, 0o755).catch((error: unknown) => {
+    throw new SightdError('ota_failed', `${path}: can't be made: ${describeDiskError(error)}`)
   })
 }
 
@@ -190,8 +225,8 @@ export function tell(
 }
 
 /** Without what does something to a terminal: names may come from a file that anyone has written. */
-export function printLines(lines: readonly string[]): void {
-  for (const line of lines) process.stdout.write(`${line.replaceAll(/\p{C}/gu, '?')}\n`)
+export function printLines(lines: readonly string[], output: NodeJS.WritableStream = process.stdout): void {
+  for (const line of lines) output.write(`${line.replaceAll(/\p{C}/gu, '?')}\n`)
 }
 
 export function printJson(value: unknown): void {

@@ -1,5 +1,5 @@
 import { exitCodes, SightdError } from '../../core/errors.ts'
-import { approvedModels, revokedModels, shortName } from '../../ota/approved-models.ts'
+import { approvedModels, describeIndex, revokedModels, shortName } from '../../ota/approved-models.ts'
 import { type Draft, lackOf } from '../../ota/drafts.ts'
 import { readExchange, requireNext, writeExchange } from '../../ota/exchange.ts'
 import { unlockKey } from '../../ota/key-files.ts'
@@ -16,6 +16,8 @@ export async function signFile(
   return explained(async () => {
     const { key, json = false, dryRun = false, passphraseFile } = options
     const drafts = await readExchange(file)
+    // Before the passphrase is asked for: who has seen something else than expected still can say no.
+    printLines([`${file} says:`, ...drafts.flatMap(describe)], json ? process.stderr : process.stdout)
     const signer = await unlockKey(key, new Passphrases(passphraseFile, signal).forKey)
     const isMine = ({ needs }: Draft) => needs.some(({ keyids }) => keyids.includes(signer.id))
     const mine = drafts.filter(isMine)
@@ -34,7 +36,10 @@ export async function signFile(
     if (!dryRun) await writeExchange(file, signed)
     const facts = mine.map(({ role, envelope }) => ({ role, version: envelope.signed.version }))
     if (json) printJson({ file, key: signer.id, signed: facts, dry_run: dryRun })
-    else for (const draft of mine) printLines([dryRun ? 'would sign' : 'signed', ...describe(draft)])
+    else
+      printLines([
+        `${dryRun ? 'would sign' : 'signed'}: ${facts.map(({ role, version }) => `${role} ${version}`).join(', ')}`,
+      ])
     return exitCodes.ok
   })
 }
@@ -57,10 +62,13 @@ function describe({ role, envelope: { signed } }: Draft): string[] {
     ...(signed.delegations?.roles ?? []).map(
       ({ name, paths, threshold, keyids }) => `  ${paths.join(', ')}: ${threshold} of ${name}'s keys ${short(keyids)}`,
     ),
-    ...models.map(({ folder, bytes }) => `  ${shortName(folder)}, ${bytes} bytes`),
+    ...models.map(
+      ({ folder, bytes, rollbackIndex }) => `  ${shortName(folder)}, ${bytes} bytes${describeIndex(rollbackIndex)}`,
+    ),
     // Each single one: a file that hides below a model's folder could be a model of its own.
     ...Object.entries(signed.targets).map(
-      ([path, { length, hashes }]) => `  ${path}, ${length} bytes, sha256 ${hashes.sha256}`,
+      ([path, { length, hashes, custom }]) =>
+        `  ${path}, ${length} bytes, sha256 ${hashes.sha256}${custom === undefined ? '' : `, ${JSON.stringify(custom)}`}`,
     ),
     ...revokedModels(signed).map((folder) => `  revoked: ${shortName(folder)}`),
   ]

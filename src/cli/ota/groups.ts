@@ -1,6 +1,7 @@
 import { SightdError } from '../../core/errors.ts'
 import { nearestName } from '../../lib/schema-issues.ts'
-import { findModel, shortName } from '../../ota/approved-models.ts'
+import { approvedModels, findModel, indexesAbove, shortName } from '../../ota/approved-models.ts'
+import type { TargetsDocument } from '../../ota/documents.ts'
 import {
   type Group,
   modelOf,
@@ -32,6 +33,7 @@ export async function promote(model: string, options: PromoteOptions, signal: Ab
         `${old.desired.percent} % of ${name} were asked for ${shortName(folder)} before: ` +
           'a smaller share takes it from no device that has it (sightd ota rollback does)',
       )
+    if (old !== undefined) warnings.push(...refusals(state.targets, next, [modelOf(old), ...old.history]))
     return finishGroup(bench, next, `${name}: ${describe(next)}`, warnings)
   })
 }
@@ -65,9 +67,24 @@ export async function rollback(
     const old = await knownGroup(bench, name)
     const next = rolledBack(old, percent, bench.nowMs)
     // It may have been revoked since, by an older sightd or another hand.
-    findModel(needState(bench).targets, modelOf(next))
-    return finishGroup(bench, next, `${name}: back from ${shortName(modelOf(old))} to ${describe(next)}`, [])
+    const { targets } = needState(bench)
+    findModel(targets, modelOf(next))
+    const line = `${name}: back from ${shortName(modelOf(old))} to ${describe(next)}`
+    return finishGroup(bench, next, line, refusals(targets, next, [modelOf(old), ...old.history]))
   })
+}
+
+/** A warning when devices of a group won't take its model because of one that they have run before. */
+export function refusals(targets: TargetsDocument, group: Group, before: readonly string[]): string[] {
+  const model = shortName(modelOf(group))
+  const above = indexesAbove(targets, modelOf(group), before)
+  if (above.length === 0) return []
+  const index = approvedModels(targets).find(({ folder }) => folder === modelOf(group))?.rollbackIndex ?? 0
+  const higher = above.map(({ folder, rollbackIndex }) => `${shortName(folder)} has ${rollbackIndex}`).join(' and ')
+  const names = above.map(({ folder }) => shortName(folder)).join(' or ')
+  return [
+    `${group.name}: ${model} has rollback index ${index}, ${higher}: devices that have run ${names} will refuse it`,
+  ]
 }
 
 async function knownGroup(bench: Bench, name: string): Promise<Group> {

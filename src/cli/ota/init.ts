@@ -17,7 +17,7 @@ export async function init(options: InitOptions, signal: AbortSignal): Promise<n
     process.stderr.write(`sightd: ${rootThreshold} of ${rootKeys} root keys can't sign\n`)
     return exitCodes.usage
   }
-  return atBench(options, signal, async (bench) => {
+  const work = async (bench: Bench) => {
     if (bench.state !== undefined) throw new SightdError('ota_failed', `${bench.repo}: there is a repository already`)
     // Later metadata than the first without a timestamp is no making that was cut short.
     for (const name of ['2.root.json', '2.targets.json', '2.snapshot.json'])
@@ -46,7 +46,8 @@ export async function init(options: InitOptions, signal: AbortSignal): Promise<n
       keys: keyRoles.flatMap((role) => chosen[role].map(({ id }) => ({ role, id }))),
     }
     return finish(bench, change, { report: { lines, facts }, newKeys: made })
-  })
+  }
+  return atBench(options, signal, work, { makesFolder: true })
 }
 
 type Keys = { readonly [R in KeyRole]: readonly NamedKey[] }

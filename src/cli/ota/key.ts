@@ -3,13 +3,13 @@ import { exitCodes, SightdError } from '../../core/errors.ts'
 import { listKeys, makeKey, writeKey } from '../../ota/key-files.ts'
 import { readerOf, readRepository } from '../../ota/repository.ts'
 import { findKey, type KeyRole, keyRoles, keysOf, withoutKey } from '../../ota/role-keys.ts'
-import { atBench, type Bench, explained, finish, needState, type OtaOptions, printJson } from './bench.ts'
+import { atBench, type Bench, explained, finish, keysFolder, needState, type OtaOptions, printJson } from './bench.ts'
 import { Passphrases } from './passphrase.ts'
 
 /** `sightd ota key new`: a key in two files; the machine needs no repository. */
 export async function newKey(name: string, options: OtaOptions, signal: AbortSignal): Promise<number> {
   const { json = false, dryRun = false, passphraseFile } = options
-  const folder = resolve(options.keys ?? 'keys')
+  const folder = await keysFolder(options)
   const key = makeKey(name)
   if ((await listKeys(folder)).some((entry) => entry.name === name))
     throw new SightdError('ota_failed', `${join(folder, name)}.pub.json: there is a key already`)

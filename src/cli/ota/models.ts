@@ -1,30 +1,41 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describeError, SightdError } from '../../core/errors.ts'
-import { approve, findModel, type ModelFile, shortName, withoutModel } from '../../ota/approved-models.ts'
+import {
+  approve,
+  describeIndex,
+  findModel,
+  type ModelFile,
+  shortName,
+  withoutModel,
+} from '../../ota/approved-models.ts'
 import { modelOf, readGroups, withGroups, withoutRevoked } from '../../ota/groups.ts'
 import { sha256Of } from '../../ota/repository.ts'
 import { readModelFolder } from '../../vision/model-folder.ts'
 import { runTrial } from '../trial.ts'
 import { atBench, finish, needState, type OtaOptions, tell } from './bench.ts'
+import { refusals } from './groups.ts'
 import { Progress } from './progress.ts'
 
+export type AddOptions = OtaOptions & { readonly rollbackIndex?: number }
+
 /** `sightd ota add`: a model that passed every check that a device makes is approved. */
-export async function addModel(dir: string, options: OtaOptions, signal: AbortSignal): Promise<number> {
+export async function addModel(dir: string, options: AddOptions, signal: AbortSignal): Promise<number> {
+  const { rollbackIndex = 0 } = options
   return atBench(options, signal, async (bench) => {
     const state = needState(bench)
     const { manifest, sha256, files } = await checkedModel(dir, signal)
     const { name, version } = manifest
     const model = `${name}/${version}`
     const bytes = files.reduce((sum, file) => sum + file.bytes.length, 0)
-    const facts = { model, sha256, bytes }
-    const approved = approve(state.targets, { name, version, networkSha256: sha256, files })
+    const facts = { model, sha256, bytes, rollback_index: rollbackIndex }
+    const approved = approve(state.targets, { name, version, networkSha256: sha256, rollbackIndex, files })
     if (approved === undefined) {
       const lines = [`${model} is approved already, with exactly these files`]
       return tell(bench, { lines, facts }, [], state)
     }
     const lines = [
-      `${model} is approved: ${files.length} files, ${bytes} bytes, sha256 ${sha256}`,
+      `${model} is approved: ${files.length} files, ${bytes} bytes, sha256 ${sha256}${describeIndex(rollbackIndex)}`,
       `no device runs it yet: sightd ota promote ${model} --group GROUP --percent 10`,
     ]
     return finish(bench, approved, { report: { lines, facts } })
@@ -89,6 +100,9 @@ export async function revokeModel(model: string, options: OtaOptions, signal: Ab
       groups: moved.map((group) => ({ group: group.name, model: shortName(modelOf(group)), hold: group.desired.hold })),
     }
     const change = { targets: withoutModel(state.targets, folder), files, ...(next.length > 0 ? { deploy } : {}) }
-    return finish(bench, change, { report: { lines, facts } })
+    const warnings = moved.flatMap((group) =>
+      group.desired.hold ? [] : refusals(state.targets, group, [folder, ...group.history]),
+    )
+    return finish(bench, change, { report: { lines, facts, warnings } })
   })
 }

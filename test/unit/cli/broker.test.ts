@@ -5,13 +5,15 @@ import { type BrokerOptions, chooseBroker, describeTrouble, passingSession } fro
 import { BrokerError } from '../../../src/mqtt/broker-error.ts'
 import { tempFolder } from '../../support/temp-folder.ts'
 
-/** A folder with two secrets, and a configuration that uses one. */
+const pem = '-----BEGIN CERTIFICATE-----\n'
+
+/** A folder with two secrets, which pass for certificates too, and a configuration that uses one. */
 async function files(mqtt = "url: 'mqtt://house:1884', base_topic: house, username: me, password_file: secret") {
   const folder = await tempFolder()
   const [config, other] = [join(folder, 'config.yaml'), join(folder, 'other')]
   await writeFile(config, `id: porch\ncamera: { source: synthetic }\nmqtt: { ${mqtt} }\n`)
-  await writeFile(join(folder, 'secret'), 'of the house\n', { mode: 0o600 })
-  await writeFile(other, 'of another\n', { mode: 0o600 })
+  await writeFile(join(folder, 'secret'), `of the house\n${pem}`, { mode: 0o600 })
+  await writeFile(other, `of another\n${pem}`, { mode: 0o600 })
   return { config, other, nowhere: join(folder, 'nowhere') }
 }
 
@@ -55,7 +57,7 @@ describe('chooseBroker', () => {
     const { config, other } = await files("url: 'mqtts://house', ca_file: secret, cert_file: secret, key_file: secret")
     const read = async (options: BrokerOptions) => {
       const { ca, cert, key } = (await chooseBroker({ config, ...options })).login
-      return [ca, cert, key].map((bytes) => bytes?.toString().trim())
+      return [ca, cert, key].map((bytes) => bytes?.toString().split('\n')[0])
     }
     const [house, another] = ['of the house', 'of another']
     expect(await read({})).toEqual([house, house, house])

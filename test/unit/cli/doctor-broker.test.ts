@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { namesOf } from '../../../src/cli/certificate-names.ts'
 import { type BrokerSituation, diagnoseBroker } from '../../../src/cli/doctor-broker.ts'
+import { namesOf } from '../../../src/mqtt/certificate.ts'
 import type { BrokerProbe } from '../../../src/mqtt/probe.ts'
 
 const nowMs = Date.UTC(2026, 10, 24)

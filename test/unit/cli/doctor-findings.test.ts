@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { diagnoseModel, needOf } from '../../../src/cli/doctor-findings.ts'
-import type { TrialReport } from '../../../src/vision/trial.ts'
+import type { TrialReport } from '../../../src/cli/trial.ts'
 
 const golden = { input: 'golden/cat.rgb.gz', ms: 20, worstScoreError: 0, problems: [] }
 const done = (...samples: Extract<TrialReport, { type: 'done' }>['golden']): TrialReport => ({

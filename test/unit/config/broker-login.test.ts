@@ -5,6 +5,8 @@ import { readBrokerLogin } from '../../../src/config/broker-login.ts'
 import { parseConfig } from '../../../src/config/load.ts'
 import { tempFolder } from '../../support/temp-folder.ts'
 
+const pem = '-----BEGIN CERTIFICATE-----\n'
+
 const mqtt = (keys: string) => parseConfig(`camera: { source: synthetic }\nmqtt: { ${keys} }\n`, 'c.yaml').mqtt
 
 async function folderWith(files: Readonly<Record<string, string>>, mode = 0o600): Promise<string> {
@@ -18,13 +20,13 @@ async function folderWith(files: Readonly<Record<string, string>>, mode = 0o600)
 
 describe('readBrokerLogin', () => {
   test('reads the files that the configuration names', async () => {
-    const folder = await folderWith({ password: 'hunter2\n', ca: 'CA', cert: 'CERT', key: 'KEY\nmore\n' })
+    const folder = await folderWith({ password: 'hunter2\n', ca: pem, cert: pem, key: 'KEY\nmore\n' })
     const files = ['password', 'ca', 'cert', 'key'].map((name) => `${name}_file: ${folder}/${name}`).join(', ')
     expect(await readBrokerLogin(mqtt(`url: 'mqtts://host', username: me, ${files}`), undefined)).toEqual({
       username: 'me',
       password: 'hunter2',
-      ca: Buffer.from('CA'),
-      cert: Buffer.from('CERT'),
+      ca: Buffer.from(pem),
+      cert: Buffer.from(pem),
       key: Buffer.from('KEY\nmore\n'),
     })
   })
@@ -45,7 +47,7 @@ describe('readBrokerLogin', () => {
   test.each([['mqtt-ca'], ['mqtt-cert', 'mqtt-key']])(
     'refuses the credential %s for a broker without TLS',
     async (...names) => {
-      const credentials = await folderWith(Object.fromEntries(names.map((name) => [name, 'PEM'])), 0o440)
+      const credentials = await folderWith(Object.fromEntries(names.map((name) => [name, pem])), 0o440)
       await expect(readBrokerLogin(mqtt("url: 'mqtt://broker.lan'"), credentials)).rejects.toThrow(
         'mqtt.url: mqtt://broker.lan is without TLS',
       )
@@ -64,7 +66,7 @@ describe('readBrokerLogin', () => {
   })
 
   test.each(['password_file', 'key_file'])('refuses a %s that others can read', async (key) => {
-    const folder = await folderWith({ secret: 'hunter2', cert: 'CERT' }, 0o644)
+    const folder = await folderWith({ secret: 'hunter2', cert: pem }, 0o644)
     const config = mqtt(
       `url: 'mqtts://host', ${key}: ${folder}/secret${key === 'key_file' ? `, cert_file: ${folder}/cert` : ''}`,
     )
@@ -72,6 +74,18 @@ describe('readBrokerLogin', () => {
       code: 'config_invalid',
       message: `${folder}/secret: others can read this secret (mode 644); chmod 600 it`,
     })
+  })
+
+  test.each([
+    ['ca_file', 'mqtt-ca'],
+    ['cert_file', 'mqtt-cert'],
+  ])('refuses a %s that holds no certificate: OpenSSL would take it for an empty list', async (key, credential) => {
+    const folder = await folderWith({ [credential]: 'KEY', 'mqtt-key': 'KEY' })
+    const words = `${folder}/${credential}: holds no certificate (-----BEGIN CERTIFICATE-----)`
+    const keyFile = key === 'cert_file' ? `, key_file: ${folder}/mqtt-key` : ''
+    const config = mqtt(`url: 'mqtts://host', ${key}: ${folder}/${credential}${keyFile}`)
+    await expect(readBrokerLogin(config, undefined)).rejects.toMatchObject({ code: 'config_invalid', message: words })
+    await expect(readBrokerLogin(mqtt("url: 'mqtts://host'"), folder)).rejects.toThrow(words)
   })
 
   test('names a file that is not there', async () => {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { keyIdOf } from '../../../src/ota/keys.ts'
 import { maxMetadataBytes, parseMetadata } from '../../../src/ota/metadata.ts'
 import type { TopRole } from '../../../src/ota/metadata-schema.ts'
 import { bytesOf, ed25519Signer, type Json, signed, TufDevice, TufRepository } from '../../support/tuf-repository.ts'
@@ -277,6 +278,45 @@ describe('delegations', () => {
     expect(() => parseMetadata('targets', bytes, 'targets')).toThrow('succinct_roles are not supported')
     const hashed = delegating({ roles: [{ ...role, path_hash_prefixes: ['a'] }] })
     expect(() => parseMetadata('targets', hashed, 'targets')).toThrow('path_hash_prefixes are not supported')
+  })
+})
+
+describe('how much there may be of it, since the library takes the square of the time', () => {
+  const listOf = (count: number, make: (i: number) => [string, object]) =>
+    Object.fromEntries(Array.from({ length: count }, (_, i) => make(i)))
+  const meta = (count: number) => listOf(count, (i) => [`r${i}`, { version: 1 }])
+  const targets = (count: number) => listOf(count, (i) => [`t${i}`, { length: 1, hashes: { sha256: 'ab'.repeat(32) } }])
+  const keys = (count: number) =>
+    listOf(count, (i) => {
+      const key = { keytype: 'x', scheme: 'y', keyval: { public: `${i}` } }
+      return [keyIdOf(key), key]
+    })
+  const roles = (count: number) => listOf(count, (i) => [`r${i}`, { keyids: [], threshold: 1 }])
+
+  test.each<[string, TopRole, number, (part: Json, count: number) => void]>([
+    ['files in a snapshot', 'snapshot', 1000, (part, count) => Object.assign(part, { meta: meta(count) })],
+    ['targets', 'targets', 2000, (part, count) => Object.assign(part, { targets: targets(count) })],
+    [
+      'keys of delegations',
+      'targets',
+      1024,
+      (part, count) => Object.assign(part, { delegations: { keys: keys(count), roles: [] } }),
+    ],
+    [
+      'roles of a root that nobody knows',
+      'root',
+      28,
+      (part, count) => Object.assign(part, { roles: { ...Object(part['roles']), ...roles(count) } }),
+    ],
+  ])('%s', (_, role, most, change) => {
+    parseMetadata(
+      role,
+      changed(role, (part) => change(part, most)),
+      role,
+    )
+    const tooMany = changed(role, (part) => change(part, most + 1))
+    expect(tooMany.length).toBeLessThan(maxMetadataBytes[role])
+    expect(verdictOn(role, tooMany)).toBe('malformed')
   })
 })
 

@@ -13,7 +13,7 @@ import {
 } from '../../../src/ota/groups.ts'
 import { Keyring, makeKey, type NewKey } from '../../../src/ota/key-files.ts'
 import { filesOf } from '../../../src/ota/publish.ts'
-import { type RepositoryState, readRepository } from '../../../src/ota/repository.ts'
+import { type RepositoryState, readRepository, targetFileName } from '../../../src/ota/repository.ts'
 import { findKey, type KeyRole, keyRoles, newRepository, withoutKey } from '../../../src/ota/role-keys.ts'
 import { tempFolder } from '../../support/temp-folder.ts'
 
@@ -83,6 +83,7 @@ const model = (version: string, content = 'network') => ({
   name: 'cats',
   version,
   networkSha256: 'ab'.repeat(32),
+  rollbackIndex: 0,
   files: [
     { name: 'manifest.json', bytes: Buffer.from(`{"v":${version}}`) },
     { name: 'model.onnx', bytes: Buffer.from(content) },
@@ -215,6 +216,23 @@ test('the history of a group: promoted, rolled back step by step, and without wh
     { ...three, name: 'g0' },
     { ...one, name: 'g1' },
   ])
+})
+
+test('a group whose name climbs out of its place is none, and nothing is read for it', async () => {
+  const workshop = await Workshop.start()
+  const group = promoted(undefined, 'porch', { folder: 'models/cats/1', percent: 1, fromMs: undefined }, todayMs)
+  const { deploy, files } = withGroups((await workshop.state()).deploy, [group])
+  const fields = deploy.targets['desired/porch.json'] ?? { length: 0, hashes: { sha256: '' } }
+  const climbing = ['desired/../x.json', 'desired/a/b.json', 'desired/../../../etc/x.json', 'desired/.json', 'x.json']
+  const targets = { ...deploy.targets, ...Object.fromEntries(climbing.map((path) => [path, fields])) }
+  await workshop.write({ deploy: { ...deploy, targets }, files })
+  const asked: string[] = []
+  const read = (name: string) => {
+    asked.push(name)
+    return workshop.read(name)
+  }
+  expect((await readGroups((await workshop.state()).deploy, read)).map(({ name }) => name)).toEqual(['porch'])
+  expect(asked).toEqual([targetFileName('desired/porch.json', fields.hashes.sha256)])
 })
 
 test('a role keeps as many keys as have to sign', async () => {

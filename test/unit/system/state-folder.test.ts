@@ -1,6 +1,4 @@
-import { once } from 'node:events'
-import { readFile, stat, symlink, writeFile } from 'node:fs/promises'
-import { connect } from 'node:net'
+import { stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { openStateFolder, stateFolderPath } from '../../../src/system/state-folder.ts'
@@ -29,15 +27,6 @@ describe('openStateFolder', () => {
     await using _ = await openStateFolder(join(folder, 'state'))
     await symlink(join(folder, 'state'), join(folder, 'link'))
     await expect(openStateFolder(join(folder, 'link'))).rejects.toMatchObject({ code: 'state_in_use' })
-  })
-
-  test('a stranger on the lock holds nothing up', async () => {
-    const path = await tempFolder()
-    const folder = await openStateFolder(path)
-    const [, name = ''] = /@(sightd-state-\w+)/.exec(await readFile('/proc/net/unix', 'utf8')) ?? []
-    const stranger = connect(`\0${name}`)
-    await once(stranger, 'close')
-    await folder[Symbol.asyncDispose]()
   })
 
   test('a folder that can not be made is for its users to complain about', async () => {
