@@ -6,7 +6,14 @@ import { type Segment, scanFolder, writeCursor } from './spool-folder.ts'
 import { encodeRecord, readSegment, SegmentWriter, type SpoolRecord, segmentName } from './spool-segment.ts'
 
 /** What became of records that were not done with. */
-export type SpoolLosses = { dropped: number; expired: number; corrupt: number }
+export type SpoolLosses = {
+  /** Beyond the bounds, oldest first. */
+  dropped: number
+  /** Older than `maxAgeMs`. */
+  expired: number
+  /** Lost to damage. For damage from before the start it is a guess by the gaps in seq, which acks may have made. */
+  corrupt: number
+}
 
 /**
  * The segments of a spool. What is async here must be called one at a time; the rest may be called in between.

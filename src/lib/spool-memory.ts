@@ -9,6 +9,10 @@ export class SpoolMemory {
     return this.#records.size
   }
 
+  get bytes(): number {
+    return this.#bytes
+  }
+
   get firstSeq(): number | undefined {
     return this.#records.keys().next().value
   }

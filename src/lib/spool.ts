@@ -1,5 +1,5 @@
 import { describeDiskError } from './disk-error.ts'
-import { SpoolDisk } from './spool-disk.ts'
+import { SpoolDisk, type SpoolLosses } from './spool-disk.ts'
 import { recordBytes, SpoolMemory } from './spool-memory.ts'
 import { maxSegmentBytes, recordTime, type SpoolRecord } from './spool-segment.ts'
 
@@ -19,18 +19,12 @@ export type SpoolOptions = {
 }
 
 /** Records; at any moment found + appended = acked + dropped + expired + corrupt + pending. */
-export type SpoolCounts = {
+export type SpoolCounts = Readonly<SpoolLosses> & {
   /** On the disk at the start and not known to be done with; those lost to damage before that are among them. */
   readonly found: number
   /** In this run. */
   readonly appended: number
   readonly acked: number
-  /** Beyond the bounds, oldest first. */
-  readonly dropped: number
-  /** Older than `maxAgeMs`. */
-  readonly expired: number
-  /** Lost to damage. For damage from before the start it is a guess by the gaps in seq, which acks may have made. */
-  readonly corrupt: number
   readonly pending: number
   /** On disk, all segments. */
   readonly bytes: number
@@ -116,6 +110,11 @@ export class Spool implements AsyncDisposable {
     return { ...this.#counts, pending: this.#memory.size + this.#disk.pending, bytes: this.#disk.bytes }
   }
 
+  /** Of the records that are in memory only. */
+  get waitingBytes(): number {
+    return this.#memory.bytes
+  }
+
   /** The seq of the record that is appended next. */
   get nextSeq(): number {
     return this.#lastSeq + 1
@@ -166,8 +165,8 @@ export class Spool implements AsyncDisposable {
   }
 
   /**
-   * Stores what is un-acked up to a seq, as far as that can be done; `problem` tells. Calls share a run that has not begun, so that
-   * what was appended before a call has had its turn when that resolves. Never rejects.
+   * Stores what is un-acked up to a seq, as far as that can be done; `problem` tells. Calls share a run that has not
+   * begun: what was appended before a call has had its turn when that resolves. Never rejects.
    */
   flush(upToSeq = this.#lastSeq): Promise<void> {
     this.#flushSeq = Math.max(this.#flushSeq, upToSeq)

@@ -3,6 +3,14 @@ import { describeError } from '../core/errors.ts'
 /** How far we got with a broker: not there, no TLS, no login, refused, or no MQTT spoken. */
 export type BrokerTrouble = 'unreachable' | 'tls' | 'login' | 'refused' | 'silent'
 
+export const troubleWords: { readonly [trouble in BrokerTrouble]: string } = {
+  unreachable: 'broker not reachable',
+  tls: 'TLS with the broker fails',
+  login: 'the broker refuses our login',
+  refused: 'the broker refuses us',
+  silent: 'the broker is silent',
+}
+
 /** No connection to the broker, or none any more: why, in words. */
 export class BrokerError extends Error {
   override readonly name = 'BrokerError'

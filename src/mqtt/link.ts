@@ -2,9 +2,10 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { describeError } from '../core/errors.ts'
 import { backoffDelays } from '../lib/backoff.ts'
 import { Doorbell } from '../lib/doorbell.ts'
-import { BrokerError, type BrokerTrouble } from './broker-error.ts'
+import { BrokerError, troubleWords } from './broker-error.ts'
 import { type Connection, openConnection } from './client.ts'
 import { type EventSource, sendEvents } from './event-sender.ts'
+import { States } from './states.ts'
 import type { BrokerSettings, Delivery, IncomingMessage, OutgoingMessage, Subscription } from './wire.ts'
 
 /** What the link asks of a log. */
@@ -18,6 +19,8 @@ export type LinkOptions = {
   readonly subscriptions: readonly Subscription[]
   readonly onMessage: (message: IncomingMessage) => void
   readonly eventTopic: string
+  /** Where an event goes instead, if not there; a broker that forbids that topic doesn't hold up the others. */
+  readonly otherTopic?: (payload: string) => string | undefined
   readonly events: EventSource
   /** `problem` or `isConnected` has changed. */
   readonly onChange: () => void
@@ -25,20 +28,11 @@ export type LinkOptions = {
   readonly retry?: { readonly firstMs: number; readonly lastMs: number }
   /** How long to wait while the broker does not allow the topic of events. */
   readonly forbidden?: { readonly firstMs: number; readonly lastMs: number }
+  /** A connection that lasts so long shows that trouble is over, with another client of our id too. */
+  readonly goodConnectionMs?: number
 }
 
 const retryBackoff = { firstMs: 1000, lastMs: 60_000 }
-
-const troubleWords: { readonly [trouble in BrokerTrouble]: string } = {
-  unreachable: 'broker not reachable',
-  tls: 'TLS with the broker fails',
-  login: 'the broker refuses our login',
-  refused: 'the broker refuses us',
-  silent: 'the broker is silent',
-}
-
-/** A connection that lasted so long shows that the trouble is over: the next retry is quick again. */
-const goodConnectionMs = 60_000
 
 /** Answers to commands that wait for the broker to take them; more than a session of commands makes. */
 const maxReplies = 64
@@ -46,8 +40,13 @@ const maxReplies = 64
 /** How long the last word may take. */
 const goodbyeMs = 1000
 
-/** While another client has our id, taking turns would only make noise. */
-const rivalWaitMs = 60_000
+const usualGoodConnectionMs = 60_000
+
+/**
+ * While another client has our id, taking turns quickly would only make noise. It waits as long as we do: less than a good
+ * connection lasts, or that would show nothing.
+ */
+const rivalWait = (goodConnectionMs: number) => goodConnectionMs * (0.4 + 0.4 * Math.random())
 
 /**
  * The device's connection to its broker, tried for ever. States are kept, the newest of each topic, and sent at each
@@ -56,11 +55,7 @@ const rivalWaitMs = 60_000
  */
 export class MqttLink {
   readonly #options: LinkOptions
-  /** Newest message of each retained topic, in the order in which they are sent at a connection. */
-  readonly #states = new Map<string, OutgoingMessage>()
-  readonly #due = new Set<string>()
-  /** Pictures that the broker has, and keeps: on a slow network, sending them at each connection would hold up all else. */
-  readonly #taken = new Set<string>()
+  readonly #states = new States()
   readonly #replies: OutgoingMessage[] = []
   /** Topics that the broker refuses, and whether someone can allow them. */
   readonly #denied = new Map<string, Delivery>()
@@ -69,6 +64,7 @@ export class MqttLink {
   #url: string | undefined
   #outage: string | undefined
   #rival: string | undefined
+  #proof: NodeJS.Timeout | undefined
   readonly counts = { connections: 0, resultsDropped: 0, repliesDropped: 0, refused: 0 }
 
   constructor(options: LinkOptions) {
@@ -87,20 +83,19 @@ export class MqttLink {
 
   /** Publishes a retained state now, or its newest value at the next connection. */
   setState(message: OutgoingMessage): void {
-    if (this.#states.get(message.topic)?.payload === message.payload) return
-    this.#states.set(message.topic, { ...message, isRetained: true })
-    this.#taken.delete(message.topic)
-    this.#due.add(message.topic)
-    this.#pump()
+    if (this.#states.set(message)) this.#pump()
   }
 
   /** Sends every state again, `online` first, for a subscriber that has just come up. */
   resendStates(): void {
     if (this.#connection === undefined) return
-    const { statusTopic } = this.#options
-    this.#due.delete(statusTopic)
-    for (const topic of [statusTopic, ...this.#states.keys()]) this.#due.add(topic)
+    this.#states.resend(this.#options.statusTopic)
     this.#pump()
+  }
+
+  /** Whether the broker had taken our newest state of a topic before this connection. */
+  hadBefore(topic: string): boolean {
+    return this.#states.hadBefore(topic)
   }
 
   /** Publishes if that can be done at once; else it is dropped and counted. */
@@ -123,6 +118,7 @@ export class MqttLink {
 
   /** Another client has logged in with our id, and will again: connections get rare until one lasts. */
   noteRival(why: string): void {
+    if (this.isConnected) this.#awaitProof()
     if (this.#rival !== undefined) return
     this.#rival = `${why}: two devices with the same id?`
     this.#options.log.warn({ problem: this.#rival }, 'another client has our id at the broker')
@@ -131,7 +127,7 @@ export class MqttLink {
 
   /** Keeps a connection until `signal` aborts, then says `offline` and leaves. */
   async run(signal: AbortSignal): Promise<void> {
-    const { retry = retryBackoff } = this.#options
+    const { retry = retryBackoff, goodConnectionMs = usualGoodConnectionMs } = this.#options
     let delays = backoffDelays(retry)
     while (!signal.aborted) {
       const startMs = performance.now()
@@ -140,7 +136,7 @@ export class MqttLink {
       this.#complain(trouble)
       if (trouble instanceof BrokerError && trouble.isTakenOver) this.noteRival(trouble.message)
       if (performance.now() - startMs > goodConnectionMs) delays = backoffDelays(retry)
-      const waitMs = Math.max(delays.next().value, this.#rival === undefined ? 0 : rivalWaitMs * (0.5 + Math.random()))
+      const waitMs = this.#rival === undefined ? delays.next().value : rivalWait(goodConnectionMs)
       await delay(waitMs, undefined, { signal }).catch(() => {})
     }
   }
@@ -149,6 +145,7 @@ export class MqttLink {
   async #connectOnce(signal: AbortSignal): Promise<Error | undefined> {
     const { settings, subscriptions, onMessage, statusTopic, eventTopic, events, log, onChange } = this.#options
     let connection: Connection
+    this.#states.noteConnection()
     try {
       const broker = await settings()
       this.#url = broker.url
@@ -175,37 +172,43 @@ export class MqttLink {
       'broker connected',
     )
     // `online` comes last: whoever waits for it finds everything else in place.
-    this.#states.delete(statusTopic)
-    this.#states.set(statusTopic, { topic: statusTopic, payload: 'online', isRetained: true })
-    for (const topic of this.#states.keys()) if (!this.#taken.has(topic)) this.#due.add(topic)
+    this.#states.renew({ topic: statusTopic, payload: 'online' })
     events.onConnected()
     this.#pump()
     onChange()
-    const proven = setTimeout(() => {
-      if (this.#rival === undefined) return
-      this.#rival = undefined
-      onChange()
-    }, goodConnectionMs)
+    this.#awaitProof()
     const sending = sendEvents(
       events,
       {
         room: (until) => this.#room(connection, until),
-        publish: (payload) =>
-          this.#publish(connection, { topic: eventTopic, payload, contentType: 'application/json' }),
+        publish: async (payload) => {
+          const topic = this.#options.otherTopic?.(payload) ?? eventTopic
+          const delivery = await this.#publish(connection, { topic, payload, contentType: 'application/json' })
+          return delivery === 'forbidden' && topic !== eventTopic ? 'refused' : delivery
+        },
         backoff: this.#options.forbidden,
       },
       AbortSignal.any([over.signal, signal]),
     )
     const ending = await Promise.race([closed, aborted])
-    clearTimeout(proven)
+    clearTimeout(this.#proof)
     this.#connection = undefined
-    this.#due.clear()
     if (ending === undefined) {
       await this.#sayGoodbye(connection)
     }
     await sending
     onChange()
     return ending
+  }
+
+  /** Another client of our id would have thrown us out by then. */
+  #awaitProof(): void {
+    clearTimeout(this.#proof)
+    this.#proof = setTimeout(() => {
+      if (this.#rival === undefined) return
+      this.#rival = undefined
+      this.#options.onChange()
+    }, this.#options.goodConnectionMs ?? usualGoodConnectionMs)
   }
 
   async #sayGoodbye(connection: Connection): Promise<void> {
@@ -223,28 +226,17 @@ export class MqttLink {
   #pump(): void {
     const connection = this.#connection
     while (connection?.hasRoom) {
-      const message = this.#takeState() ?? this.#replies.shift()
+      const message = this.#states.next() ?? this.#replies.shift()
       if (message === undefined) break
       void this.#publish(connection, message)
     }
     this.#answered.ring()
   }
 
-  #takeState(): OutgoingMessage | undefined {
-    for (const topic of this.#due) {
-      this.#due.delete(topic)
-      const message = this.#states.get(topic)
-      if (message !== undefined) return message
-    }
-    return undefined
-  }
-
   async #publish(connection: Connection, message: OutgoingMessage): Promise<Delivery> {
     const { delivery, reason } = await connection.publish(message)
     if (delivery === 'done' && this.#denied.get(message.topic) === 'forbidden') this.#forgive()
-    const isPicture = message.contentType === 'image/jpeg'
-    // A newer one may be on its way.
-    if (delivery === 'done' && isPicture && this.#states.get(message.topic) === message) this.#taken.add(message.topic)
+    if (delivery === 'done') this.#states.noteTaken(message)
     if (delivery === 'refused' || delivery === 'forbidden' || delivery === 'too_large') {
       this.counts.refused++
       this.#deny(message.topic, delivery, reason ?? 'a message is longer than it takes')
@@ -264,7 +256,7 @@ export class MqttLink {
     for (const [topic, delivery] of this.#denied) {
       if (delivery !== 'forbidden') continue
       this.#denied.delete(topic)
-      if (this.#states.has(topic)) this.#due.add(topic)
+      this.#states.again(topic)
     }
     this.#options.onChange()
   }

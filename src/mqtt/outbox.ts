@@ -14,7 +14,7 @@ export type OutboxOptions = {
 /** What was made so long ago and has not been acknowledged goes to the disk. */
 const flushMs = 5000
 
-/** Or when so much has piled up. */
+/** Or when so much waits in memory. */
 const flushBytes = 32 * 1024
 
 /**
@@ -30,7 +30,7 @@ export class Outbox implements EventSource, AsyncDisposable {
   readonly #timer: NodeJS.Timeout
   readonly #added = new Doorbell()
   readonly #settled = new Doorbell()
-  #unflushedBytes = 0
+  #isRelieving = false
   /** What was made before the last tick. */
   #dueSeq = 0
   /** Events from here on were made while this connection was up. */
@@ -61,8 +61,7 @@ export class Outbox implements EventSource, AsyncDisposable {
   /** Takes one event, a JSON object. */
   add(payload: string): void {
     this.#spool.append(payload)
-    this.#unflushedBytes += payload.length
-    if (this.#unflushedBytes >= flushBytes) void this.#flush()
+    if (this.#spool.waitingBytes >= flushBytes) void this.#relieve()
     this.#added.ring()
   }
 
@@ -112,8 +111,18 @@ export class Outbox implements EventSource, AsyncDisposable {
     await this.#spool[Symbol.asyncDispose]()
   }
 
+  /** Once at a time, lest each event that comes meanwhile be a write of its own; what can't be stored waits for a tick. */
+  async #relieve(): Promise<void> {
+    if (this.#isRelieving || this.problem !== undefined) return
+    this.#isRelieving = true
+    for (let stored = -1; this.#spool.waitingBytes >= flushBytes && stored < this.stored.stored; ) {
+      stored = this.stored.stored
+      await this.#flush()
+    }
+    this.#isRelieving = false
+  }
+
   async #flush(upToSeq?: number): Promise<void> {
-    this.#unflushedBytes = 0
     await this.#spool.flush(upToSeq)
     // It may have learned of records that could not be read before.
     this.#added.ring()

@@ -3,10 +3,10 @@ import type { IncomingMessage } from './wire.ts'
 
 /** A broker sends what it keeps at once after it has granted a subscription; a pause shows that this was all. */
 const pauseMs = 300
-const limitMs = 1000
+const usualLimitMs = 1000
 
 /** More topics than a device ever had. */
-const maxTopics = 1000
+const usualMaxTopics = 1000
 
 /** No payload of interest is longer. */
 const maxPayloadBytes = 16
@@ -15,10 +15,18 @@ const maxPayloadBytes = 16
 export class RetainedTopics {
   /** With the beginning of what is kept there. */
   readonly topics = new Map<string, string>()
+  readonly #limitMs: number
+  readonly #maxTopics: number
   #newestMs = 0
 
+  /** Others than those of one device may be more, and take longer. */
+  constructor({ limitMs = usualLimitMs, maxTopics = usualMaxTopics } = {}) {
+    this.#limitMs = limitMs
+    this.#maxTopics = maxTopics
+  }
+
   take({ topic, payload, isRetained }: IncomingMessage): void {
-    if (!isRetained || this.topics.size >= maxTopics) return
+    if (!isRetained || this.topics.size >= this.#maxTopics) return
     this.topics.set(topic, payload.toString('utf8', 0, maxPayloadBytes))
     this.#newestMs = performance.now()
   }
@@ -28,7 +36,7 @@ export class RetainedTopics {
     const startMs = performance.now()
     for (;;) {
       const now = performance.now()
-      const restMs = Math.min(Math.max(startMs, this.#newestMs) + pauseMs, startMs + limitMs) - now
+      const restMs = Math.min(Math.max(startMs, this.#newestMs) + pauseMs, startMs + this.#limitMs) - now
       if (restMs <= 0 || signal.aborted) return
       await delay(restMs, undefined, { signal }).catch(() => {})
     }

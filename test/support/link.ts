@@ -7,7 +7,7 @@ import type { BrokerSettings, IncomingMessage } from '../../src/mqtt/wire.ts'
 type Line = { readonly text: string; readonly [field: string]: unknown }
 
 /** Counts what changes and lets a test wait until it fits. */
-class Watch {
+export class Watch {
   #waiting = new Set<() => void>()
 
   changed(): void {
@@ -28,7 +28,7 @@ class Watch {
 }
 
 /** Events numbered from 0, handed out from memory until they are settled; refuses nothing. */
-class MemoryEvents implements EventSource {
+export class MemoryEvents implements EventSource {
   readonly #watch: Watch
   readonly #payloads: string[]
   readonly settled: { readonly seq: number; readonly delivery: string }[] = []

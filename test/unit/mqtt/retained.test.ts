@@ -26,6 +26,18 @@ describe('RetainedTopics', () => {
     expect(kept.topics.size).toBe(1000)
   })
 
+  test('keeps more, and waits for longer, where that is asked for', async () => {
+    const kept = new RetainedTopics({ maxTopics: 1200, limitMs: 1500 })
+    for (let i = 0; i < 1500; i++) kept.take(message(`t/${i}`))
+    expect(kept.topics.size).toBe(1200)
+    const flood = new RetainedTopics({ limitMs: 1500 })
+    const timer = setInterval(() => flood.take(message('a')), 20)
+    onTestFinished(() => clearInterval(timer))
+    const startMs = performance.now()
+    await flood.complete(never)
+    expect(performance.now() - startMs).toBeGreaterThan(1400)
+  })
+
   test('is complete soon after the last one, and after a second even if there is no end', async () => {
     const kept = new RetainedTopics()
     const startMs = performance.now()
