@@ -30,7 +30,7 @@ const warmUp = 50
 const pool = new BufferPool(3, frameBytes(paddedGeometry(640, 480)))
 let landed = Promise.withResolvers<FeedResult>()
 const feed = new InferenceFeed({
-  options: { modelDir: bundledModel, threads },
+  options: { model: { dir: bundledModel, manifestSha256: null }, threads },
   pool,
   tuning: { lowestScore: null, maxFps: null, isPaused: false, motion: null },
   onResult: (result) => landed.resolve(result),

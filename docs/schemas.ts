@@ -10,6 +10,7 @@ import {
   responseSchema,
   resultSchema,
   stateSchema,
+  updateEventSchema,
   updateSchema,
 } from '../src/mqtt/messages.ts'
 
@@ -23,6 +24,7 @@ export const messages = {
   result: resultSchema,
   metrics: metricsSchema,
   update: updateSchema,
+  'update-event': updateEventSchema,
   request: requestSchema,
   response: responseSchema,
 } as const

@@ -1,11 +1,14 @@
 import { randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { extname, join } from 'node:path'
 import { readBrokerLogin } from './config/broker-login.ts'
 import { LiveConfig } from './config/live-config.ts'
 import type { ConfigBuilder } from './config/load.ts'
 import { describeError } from './core/errors.ts'
 import type { Metrics } from './core/metrics.ts'
+import { foundObjects } from './core/prediction.ts'
 import { describeView, emptyView } from './core/scene.ts'
+import { updatesOff } from './core/update-status.ts'
 import { packageRoot, packageVersions } from './lib/package.ts'
 import { MqttDevice } from './mqtt/device.ts'
 import { startEmbeddedBroker } from './mqtt/embedded-broker.ts'
@@ -13,9 +16,10 @@ import { EventPictures } from './pipeline/event-pictures.ts'
 import { Pipeline } from './pipeline/pipeline.ts'
 import type { RunSummary } from './pipeline/run-stats.ts'
 import { defaultDeviceId, readBoard, residentBytes } from './system/board.ts'
-import { readTemperature, readThrottled } from './system/board-sensors.ts'
+import { isSlowed, readTemperature, readThrottled } from './system/board-sensors.ts'
 import type { Log } from './system/log.ts'
 import { openStateFolder, stateFolderPath } from './system/state-folder.ts'
+import { statusLine } from './system/status-line.ts'
 import { startWeb } from './system/web.ts'
 import { openWorkFolder } from './system/work-folder.ts'
 
@@ -112,6 +116,7 @@ export async function runDaemon(options: DaemonOptions): Promise<DaemonSummary> 
           // A device that works must not be lost over a slip in a file that is read again.
           const next = (await reread())({})
           await readBrokerLogin(next.mqtt)
+          if (next.ota.sources.length > 0) await (await import('./ota/update-settings.ts')).readUpdateSettings(next.ota)
           isRestart = true
           done.abort()
         },
@@ -122,11 +127,34 @@ export async function runDaemon(options: DaemonOptions): Promise<DaemonSummary> 
           apply()
           return problem
         },
+        get updates() {
+          return updater
+        },
+        updateStatus: () => updater?.status ?? updatesOff,
       },
+      takesHints: config.current.ota.sources.length > 0,
       onChange: () => publishState(),
       log,
     }),
   )
+
+  const factoryDir = config.current.model.path ?? bundledModel
+  // What nobody uses is not loaded.
+  const updater =
+    config.current.ota.sources.length > 0 || existsSync(join(stateFolder.path, 'ota'))
+      ? await (await import('./updates.ts')).openUpdater({
+          config: config.current,
+          stateFolder: stateFolder.path,
+          factoryDir,
+          deviceId: id,
+          workDir: workFolder.path,
+          pipeline: () => pipeline,
+          isConnected: () => device.isConnected,
+          onChange: () => publishUpdate(),
+          onOutcome: (outcome) => device.publish.updateOutcome(outcome),
+          log,
+        })
+      : undefined
 
   const pictures = new EventPictures({
     take: () => pipeline.takePicture(),
@@ -134,13 +162,17 @@ export async function runDaemon(options: DaemonOptions): Promise<DaemonSummary> 
   })
   const pipeline: Pipeline = new Pipeline({
     config: config.current,
-    modelDir: config.current.model.path ?? bundledModel,
+    model: () => updater?.nextModel() ?? Promise.resolve({ dir: factoryDir, manifestSha256: null }),
     entry: new URL(`./vision/main${extname(import.meta.url)}`, import.meta.url),
     workDir: workFolder.path,
     onResult: (result, model) => {
       // Those that land while the vision process stops are beyond what was asked for.
       if (done.signal.aborted) return
-      device.publish.result(result, model, pipeline.threshold ?? 0, config.current.mqtt.result_rate)
+      const threshold = pipeline.threshold ?? 0
+      device.publish.result(result, model, threshold, config.current.mqtt.result_rate)
+      const best = foundObjects(result.finding)[0]
+      const label = best !== undefined && best.score >= threshold ? best.label : ''
+      updater?.noteResult({ inferenceMs: result.timingMs.inference, label })
       if (pipeline.stats.results === maxResults) done.abort()
     },
     onEvent: (event) => {
@@ -154,7 +186,10 @@ export async function runDaemon(options: DaemonOptions): Promise<DaemonSummary> 
       if (what !== seen) log.info({ what }, 'sees')
       seen = what
     },
-    onModel: (model) => device.publish.model(model),
+    onModel: () => publishUpdate(),
+    onDown: ({ reason, fault }) => updater?.noteDown(reason, fault === null ? null : { fault, message: reason }),
+    onShadow: (sample) => updater?.noteShadow(sample),
+    onCandidateDown: (failure) => updater?.noteCandidateDown(failure),
     onChange: () => publishState(),
     log,
   })
@@ -179,6 +214,7 @@ export async function runDaemon(options: DaemonOptions): Promise<DaemonSummary> 
       { ...pipeline.state, ...device.state, settings: { problem: config.problem ?? null } },
       isHeartbeat,
     )
+  const publishUpdate = () => device.publish.update(updater?.status ?? updatesOff, pipeline.model)
   /** Brings everything in line with the configuration, at the start and when it has changed. */
   const apply = () => {
     const { log: logging, pictures: shown, home_assistant: wanted, events, camera } = config.current
@@ -216,6 +252,7 @@ export async function runDaemon(options: DaemonOptions): Promise<DaemonSummary> 
     const [tempC, throttled] = await Promise.all([readTemperature(boardRoot), readThrottled(boardRoot)])
     reading = { tempC, throttled }
     pipeline.noteBoard(reading)
+    updater?.noteThrottled(isSlowed(throttled))
   }
   await pollBoard()
   every(boardPollMs, pollBoard)
@@ -226,7 +263,8 @@ export async function runDaemon(options: DaemonOptions): Promise<DaemonSummary> 
   every(1000, async () => {
     visionBytes = await residentBytes(pipeline.pid)
     publishState()
-    onStatus(statusLine(pipeline, `${url} ${device.isConnected ? 'connected' : 'away'}`, metrics()))
+    publishUpdate()
+    onStatus(statusLine(pipeline.condition, `${url} ${device.isConnected ? 'connected' : 'away'}`, metrics()))
   })
   if (web.port !== undefined)
     await startWeb({
@@ -241,7 +279,7 @@ export async function runDaemon(options: DaemonOptions): Promise<DaemonSummary> 
     )
 
   const running = AbortSignal.any([signal, done.signal])
-  await pipeline.run(running)
+  await Promise.all([pipeline.run(running), updater?.run(running)])
   return {
     ...pipeline.stats.summary(pipeline.counters),
     memoryMb: { control: toMegabytes(process.memoryUsage.rss()), vision: metrics().vision_rss_mb },
@@ -251,16 +289,4 @@ export async function runDaemon(options: DaemonOptions): Promise<DaemonSummary> 
 
 function toMegabytes(bytes: number): number {
   return Math.round(bytes / megabyte)
-}
-
-function statusLine({ condition, counters }: Pipeline, broker: string, metrics: Metrics): string {
-  const { fps, inference_ms_p50: inferenceMs, control_rss_mb, vision_rss_mb } = metrics
-  return [
-    condition.status,
-    `${fps.toFixed(1)} fps`,
-    `inference ${inferenceMs?.toFixed(1) ?? '–'} ms`,
-    `frames ${counters.captured}, dropped ${counters.dropped}`,
-    broker,
-    `${control_rss_mb + (vision_rss_mb ?? 0)} MB`,
-  ].join(' · ')
 }

@@ -1,8 +1,9 @@
-import { readBrokerLogin } from '../config/broker-login.ts'
+import { readBrokerLogin, readCertificates } from '../config/broker-login.ts'
 import type { Config } from '../config/schema.ts'
 import { describeError, SightdError } from '../core/errors.ts'
 import { nearestName } from '../lib/schema-issues.ts'
-import { readSecretBytes, readSecretFile, readSmallFile } from '../lib/secret-file.ts'
+import { readSecretBytes, readSecretFile } from '../lib/secret-file.ts'
+import { readRoot } from '../ota/update-settings.ts'
 import { readManifest } from '../vision/model-folder.ts'
 
 /** What a configuration that holds by its schema still comes to on this machine, in words. */
@@ -15,12 +16,14 @@ export type ConfigReport = {
 
 /** Looks at the files that a configuration names, each by itself, so that all mistakes are told at once. */
 export async function checkFiles(config: Config, modelDir: string): Promise<ConfigReport> {
-  const { camera, mqtt } = config
+  const { camera, mqtt, ota } = config
   const files = [
     { key: 'mqtt.password_file', path: mqtt.password_file, read: readSecretFile },
     { key: 'mqtt.ca_file', path: mqtt.ca_file, read: readCertificates },
     { key: 'mqtt.cert_file', path: mqtt.cert_file, read: readCertificates },
     { key: 'mqtt.key_file', path: mqtt.key_file, read: readSecretBytes },
+    { key: 'ota.root_file', path: ota.root_file, read: readRoot },
+    { key: 'ota.ca_file', path: ota.ca_file, read: readCertificates },
     { key: 'camera.password_file', path: 'url' in camera ? camera.password_file : undefined, read: readSecretFile },
   ]
   const alone = await Promise.all(
@@ -39,13 +42,6 @@ export async function checkFiles(config: Config, modelDir: string): Promise<Conf
       ...(await checkLabels(config, modelDir)),
     ],
   }
-}
-
-/** OpenSSL takes a file without one for an empty list, and then nobody is trusted. */
-async function readCertificates(path: string): Promise<void> {
-  const { bytes } = await readSmallFile(path)
-  if (!/-----BEGIN (X509 |TRUSTED )?CERTIFICATE-----/.test(bytes.toString('latin1')))
-    throw new SightdError('config_invalid', `${path}: holds no certificate (-----BEGIN CERTIFICATE-----)`)
 }
 
 type Trouble = { readonly text: string; readonly isForbidden: boolean }

@@ -163,7 +163,7 @@ export function createProgram(signal: AbortSignal): (args: string[]) => Promise<
     .addHelpText('after', decommissionExamples)
     .action(does(async (options) => (await import('./decommission.ts')).decommission(options, signal)))
 
-  addOtaCommands(program.command('ota'), { does, wholeNumber, allowedBy }, signal)
+  addOtaCommands(program.command('ota'), { does, wholeNumber, allowedBy, withBroker }, signal)
 
   return async (args) => {
     try {

@@ -6,6 +6,7 @@ import { SightdError } from '../core/errors.ts'
 import { type JsonObject, mergePatch } from '../lib/json.ts'
 import { formatSchemaIssue, type SchemaGuide, schemaIssues } from '../lib/schema-issues.ts'
 import { describeKeys } from './keys.ts'
+import { isSourceUrl } from './ota-schema.ts'
 import { type Config, configSchema } from './schema.ts'
 
 /** Where the daemon looks unless told otherwise. */
@@ -130,7 +131,7 @@ function keyOffset(document: Document, path: readonly (string | number)[]): numb
 
 /** Paths in a file are relative to it, wherever the daemon is started. */
 function absolutePaths(config: Config, folder: string): Config {
-  const { camera, model, mqtt } = config
+  const { camera, model, mqtt, ota } = config
   const absolute = absoluteIn(folder)
   return {
     ...config,
@@ -142,6 +143,12 @@ function absolutePaths(config: Config, folder: string): Config {
     },
     model: { ...model, ...absolute(model, 'path') },
     mqtt: absoluteMqtt(mqtt, folder),
+    ota: {
+      ...ota,
+      sources: ota.sources.map((source) => (isSourceUrl(source) ? source : resolve(folder, source))),
+      ...absolute(ota, 'root_file'),
+      ...absolute(ota, 'ca_file'),
+    },
   }
 }
 

@@ -1,6 +1,7 @@
 import * as v from 'valibot'
 import { eventOptionsSchema } from '../core/event-options.ts'
 import { sourceOptionsSchema } from '../core/source-options.ts'
+import { otaSchema } from './ota-schema.ts'
 
 /** The whole configuration. docs/configuration.md is made from the descriptions here. */
 
@@ -14,7 +15,11 @@ const topicLevel = v.pipe(
 
 export const deviceIdSchema = v.pipe(
   v.string(),
-  v.regex(/^(?!all$)[a-z0-9-]{1,36}$/, '1 to 36 lower-case letters, digits and hyphens, other than `all`'),
+  // Topics that speak to every device have these in the place of an id.
+  v.regex(
+    /^(?!(?:all|update)$)[a-z0-9-]{1,36}$/,
+    '1 to 36 lower-case letters, digits and hyphens, other than `all` and `update`',
+  ),
 )
 
 const brokerUrl = v.pipe(
@@ -33,7 +38,7 @@ const modelSchema = v.strictObject({
   path: v.pipe(
     v.optional(text),
     v.description(
-      'Folder of the model: its manifest.json and the files that names. Left out: the model that comes with sightd. A relative path starts at the folder of this file.',
+      'Folder of the model: its manifest.json and the files that names. With `ota.sources`, the one to begin with and to fall back to. Left out: the model that comes with sightd. A relative path starts at the folder of this file.',
     ),
   ),
 })
@@ -250,6 +255,7 @@ export const configSchema = v.strictObject({
   pictures: v.pipe(v.optional(picturesSchema, {}), v.description('Pictures over MQTT.')),
   mqtt: v.pipe(v.optional(mqttSchema, {}), v.description('Where results go.')),
   home_assistant: v.pipe(v.optional(homeAssistantSchema, {}), v.description('Home Assistant discovery.')),
+  ota: v.pipe(v.optional(otaSchema, {}), v.description('New models from a repository; ota.md tells how.')),
   governor: v.pipe(v.optional(governorSchema, {}), v.description('Slower rather than hotter.')),
   web: v.pipe(v.optional(webSchema, {}), v.description('A page for machines: metrics and health.')),
   log: v.pipe(v.optional(logSchema, {}), v.description('What is logged.')),

@@ -5,6 +5,7 @@ export type ErrorCode =
   | 'config_invalid'
   | 'model_invalid'
   | 'golden_mismatch'
+  | 'bad_output'
   | 'image_invalid'
   | 'source_failed'
   | 'vision_failed'
@@ -12,6 +13,7 @@ export type ErrorCode =
   | 'state_in_use'
   | 'turned_off'
   | 'ota_failed'
+  | 'update_refused'
 
 /**
  * An error whose message is written for the person who has to act on it: what was attempted, on what, what was found.

@@ -33,15 +33,29 @@ const tuningSchema = v.strictObject({
   keepsPictures: v.boolean(),
 })
 
+const modelSourceSchema = v.strictObject({
+  dir: v.string(),
+  /** What its manifest.json has to be; null: any. */
+  manifestSha256: v.nullable(v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/))),
+})
+
+const threads = v.pipe(v.number(), v.integer(), v.minValue(1))
+
 export const visionCommandSchema = v.variant('type', [
   v.strictObject({
     type: v.literal('start'),
-    modelDir: v.string(),
-    threads: v.pipe(v.number(), v.integer(), v.minValue(1)),
+    model: modelSourceSchema,
+    threads,
     source: sourceOptionsSchema,
     tuning: tuningSchema,
   }),
   v.strictObject({ type: v.literal('tune'), tuning: tuningSchema }),
+  /** Loads a second model beside the one in charge; its reports carry the same id. One that is there already goes. */
+  v.strictObject({ type: v.literal('candidate'), candidateId: count, model: modelSourceSchema, threads }),
+  /** The second model takes over from the next frame on, and the first becomes the second. Without one: nothing. */
+  v.strictObject({ type: v.literal('swap') }),
+  /** Lets the second model go. */
+  v.strictObject({ type: v.literal('release') }),
   /** Answered by one report `picture` with the same id. */
   v.strictObject({
     type: v.literal('picture'),
@@ -105,8 +119,32 @@ const timingSchema = v.strictObject({
   /** From whole frame to result. */ total: ms,
 })
 
+/** Whether the model is to blame, and for what. */
+export const failureCode = v.picklist(['model_invalid', 'bad_output', 'vision_failed'])
+
 export const visionReportSchema = v.variant('type', [
   v.strictObject({ type: v.literal('ready'), model: modelSchema, loadMs: ms }),
+  v.variant('state', [
+    v.strictObject({
+      type: v.literal('candidate'),
+      state: v.literal('ready'),
+      candidateId: count,
+      model: modelSchema,
+      loadMs: ms,
+    }),
+    /** It is gone; the model in charge is not touched by that. */
+    v.strictObject({
+      type: v.literal('candidate'),
+      state: v.literal('failed'),
+      candidateId: count,
+      code: failureCode,
+      message: v.string(),
+    }),
+  ]),
+  /** Results are this model's from here on. */
+  v.strictObject({ type: v.literal('swapped'), model: modelSchema }),
+  /** Both models saw the same frame; see `ShadowSample`. */
+  v.strictObject({ type: v.literal('shadow'), agreement: score, activeMs: ms, candidateMs: ms }),
   v.strictObject({
     type: v.literal('camera'),
     state: cameraStateSchema,
@@ -133,22 +171,24 @@ export const visionReportSchema = v.variant('type', [
     /** The frame it shows, which may be larger than the JPEG. */
     frame: v.nullable(v.strictObject(frame)),
   }),
-  /** The process can't do its work and ends; `code` says whether the model is to blame. */
-  v.strictObject({
-    type: v.literal('failed'),
-    code: v.picklist(['model_invalid', 'vision_failed']),
-    message: v.string(),
-  }),
+  /** The process can't do its work and ends. */
+  v.strictObject({ type: v.literal('failed'), code: failureCode, message: v.string() }),
   v.strictObject({ type: v.literal('stopped'), counters: countersSchema }),
 ])
 
 export type VisionCommand = v.InferOutput<typeof visionCommandSchema>
 export type VisionStart = Extract<VisionCommand, { type: 'start' }>
+export type CandidateRequest = Extract<VisionCommand, { type: 'candidate' }>
 export type PictureRequest = Extract<VisionCommand, { type: 'picture' }>
 export type Tuning = v.InferOutput<typeof tuningSchema>
 export type VisionReport = v.InferOutput<typeof visionReportSchema>
 export type VisionResult = Extract<VisionReport, { type: 'result' }>
 export type PictureReport = Extract<VisionReport, { type: 'picture' }>
+export type FailedReport = Extract<VisionReport, { type: 'failed' }>
+export type CandidateReport = Extract<VisionReport, { type: 'candidate' }>
+/** What is said of the second model. */
+export type SpareReport = CandidateReport | Extract<VisionReport, { type: 'swapped' | 'shadow' }>
+export type FailureCode = v.InferOutput<typeof failureCode>
 export type VisionModel = v.InferOutput<typeof modelSchema>
 export type FrameCounters = v.InferOutput<typeof countersSchema>
 export type StageTimings = v.InferOutput<typeof timingSchema>

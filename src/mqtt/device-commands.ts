@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import { SightdError } from '../core/errors.ts'
+import type { UpdateControl, UpdateStatus } from '../core/update-status.ts'
 import { isJsonObject, type JsonObject } from '../lib/json.ts'
 import { type Command, command, type Property } from './commands.ts'
 
@@ -27,9 +28,12 @@ export type CommandedDevice = {
   settings(): { readonly config: JsonObject; readonly overlay: JsonObject }
   /** Changes settings; resolves to why they could not be kept, if they could not. Throws a SightdError. */
   change(patch: JsonObject): Promise<string | undefined>
+  /** Undefined where there is nowhere to look for models. */
+  readonly updates: UpdateControl | undefined
+  updateStatus(): UpdateStatus
 }
 
-export const broadcastCommands = ['ping', 'info'] as const
+export const broadcastCommands = ['ping', 'info', 'check_update'] as const
 
 const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const
 
@@ -39,6 +43,16 @@ export function deviceCommands(
   publishSnapshot: (jpeg: Buffer) => void,
 ): Readonly<Record<string, Command>> {
   const change = async (patch: JsonObject) => changed(await device.change(patch), { config: device.settings().config })
+  const update = (act: (updates: UpdateControl) => Promise<void>) =>
+    command({}, async () => {
+      if (device.updates === undefined)
+        throw new SightdError(
+          'turned_off',
+          'there is nowhere to look for models; `ota.sources` in the configuration file names where',
+        )
+      await act(device.updates)
+      return { update: device.updateStatus() }
+    })
   return {
     ping: command({}, () => ({ pong: true })),
     info: command({}, () => device.info()),
@@ -64,6 +78,13 @@ export function deviceCommands(
       ({ config }) => change(config),
     ),
     log_level: command({ level: v.nullable(v.picklist(logLevels)) }, ({ level }) => change({ log: { level } })),
+    check_update: update((updates) => updates.check()),
+    install_update: update((updates) => updates.install()),
+    cancel_update: update((updates) => updates.cancel()),
+    pause_updates: update((updates) => updates.pause()),
+    resume_updates: update((updates) => updates.resume()),
+    retry_update: update((updates) => updates.retry()),
+    rollback_model: update((updates) => updates.rollback()),
   }
 }
 

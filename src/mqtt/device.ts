@@ -7,8 +7,11 @@ import { broadcastCommands, type CommandedDevice, deviceCommands, deviceProperti
 import type { HomeAssistantDevice } from './home-assistant.ts'
 import { MqttLink } from './link.ts'
 import { Outbox } from './outbox.ts'
+import { OwnBoots } from './own-boots.ts'
 import { Publisher } from './publisher.ts'
 import { clientIdOf, deviceTopics } from './topics.ts'
+import { UpdateHints } from './update-hints.ts'
+import { isUpdateEvent } from './update-message.ts'
 import type { BrokerSettings, IncomingMessage } from './wire.ts'
 
 export type MqttDeviceOptions = {
@@ -29,12 +32,14 @@ export type MqttDeviceOptions = {
     readonly replayRate: number
   }
   readonly commanded: CommandedDevice
+  /** Whether hints that there are new models are of use. */
+  readonly takesHints: boolean
   /** What `state` tells may have changed. */
   readonly onChange: () => void
   readonly log: { info(fields: object, text: string): void; warn(fields: object, text: string): void }
 }
 
-const rivalSchema = v.object({ boot: v.string(), started: v.string() })
+const runSchema = v.object({ boot: v.string(), started: v.string() })
 
 /** Hides a link that flaps for a moment. */
 const willDelayS = 10
@@ -52,8 +57,9 @@ export class MqttDevice implements AsyncDisposable {
   readonly #stop = new AbortController()
   #running: Promise<void> | undefined
 
-  private constructor(spool: Spool, options: MqttDeviceOptions) {
-    const { id, boot, baseTopic, settings, homeAssistant, folder, outbox, commanded, onChange, log } = options
+  private constructor(spool: Spool, boots: OwnBoots, options: MqttDeviceOptions) {
+    const { id, boot, baseTopic, settings, homeAssistant, folder, outbox, commanded, takesHints, onChange, log } =
+      options
     const { signal } = this.#stop
     const topics = deviceTopics(baseTopic, id)
     this.#outbox = new Outbox({
@@ -83,6 +89,12 @@ export class MqttDevice implements AsyncDisposable {
       log,
       signal,
     })
+    const hints = new UpdateHints({
+      topic: topics.updateHint,
+      isEnabled: takesHints,
+      onHint: (version) => commanded.updates?.hint(version),
+      log,
+    })
     this.#link = new MqttLink({
       settings: async () => ({
         ...(await settings()),
@@ -96,12 +108,14 @@ export class MqttDevice implements AsyncDisposable {
         { filter: `${topics.allRequest}+`, tellsRetained: true },
         { filter: topics.info, wantsRetained: true },
         ...this.#announcer.subscriptions,
+        ...hints.subscriptions,
       ],
       onMessage: (message) => {
-        if (message.topic === topics.info) this.#lookForRival(message, options)
-        else if (!this.#announcer.take(message)) void this.#desk.take(message)
+        if (message.topic === topics.info) this.#lookForRival(message, boots)
+        else if (!this.#announcer.take(message) && !hints.take(message)) void this.#desk.take(message)
       },
       eventTopic: topics.event,
+      otherTopic: (payload) => (isUpdateEvent(payload) ? topics.updateEvent : undefined),
       events: this.#outbox,
       onChange,
       log,
@@ -118,7 +132,7 @@ export class MqttDevice implements AsyncDisposable {
       // Does not jump when a board without a clock of its own learns the time: its events would all be too old at once.
       now: () => performance.timeOrigin + performance.now(),
     })
-    const device = new MqttDevice(spool, options)
+    const device = new MqttDevice(spool, await OwnBoots.open(options.folder, options), options)
     await device.#announcer.begin()
     return device
   }
@@ -169,13 +183,17 @@ export class MqttDevice implements AsyncDisposable {
     }
   }
 
-  /** Not every broker says when another client takes our session over (Mosquitto 2.0.11 does not), but it leaves its name. */
-  #lookForRival({ payload, isRetained }: IncomingMessage, { boot, startedMs }: MqttDeviceOptions): void {
-    const info = v.safeParse(v.pipe(v.string(), v.parseJson(), rivalSchema), payload.toString('utf8'))
+  /**
+   * Not every broker says when another client takes our session over (Mosquitto 2.0.11 does not), but it leaves its name. One
+   * that was kept there before ours is no rival's: we may be here in place of another device.
+   */
+  #lookForRival({ topic, payload, isRetained }: IncomingMessage, boots: OwnBoots): void {
+    const info = v.safeParse(v.pipe(v.string(), v.parseJson(), runSchema), payload.toString('utf8'))
     // An empty one comes from a decommissioning.
-    if (!info.success || info.output.boot === boot) return
-    // A broker may keep, or restore from its disk, what an earlier run of ours has said, by a clock that may have been ahead.
-    if (isRetained && (this.#link.counts.connections <= 1 || Date.parse(info.output.started) <= startedMs)) return
+    if (!info.success) return
+    const { boot, started } = info.output
+    // A broker may keep, or restore from its disk, what an earlier run of ours has said.
+    if (boots.has({ boot, startedMs: Date.parse(started) }) || (isRetained && !this.#link.hadBefore(topic))) return
     this.#link.noteRival('another client publishes as this device')
   }
 

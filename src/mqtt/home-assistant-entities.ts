@@ -27,6 +27,23 @@ export type Component = {
   readonly [field: string]: string | number | readonly string[]
 }
 
+/**
+ * Home Assistant refuses what has a field that it doesn't know, and a version that is null. It offers only what is newer than
+ * what is installed, unless it can't compare them: with a name before it, a version is like no other, so that the way back
+ * to an older one is offered too, and one of another model.
+ */
+const updateTemplate = `
+{% set candidate = value_json.candidate %}
+{% set installed = value_json.title ~ ' ' ~ value_json.installed_version %}
+{{ {
+  'installed_version': installed,
+  'latest_version': candidate.name ~ ' ' ~ candidate.version if candidate else installed,
+  'in_progress': value_json.in_progress,
+  'update_percentage': value_json.update_percentage
+} | tojson if value_json.title else '{}' }}`
+  .replaceAll(/\n */g, ' ')
+  .trim()
+
 /** Without a message for so long, its values count for nothing: three beats of `state` and `metrics`. */
 const expiry = { exp_aft: 180 }
 
@@ -122,8 +139,19 @@ export function ownComponents(
       ...state("value_json.model.name ~ ' ' ~ value_json.model.version if value_json.model else none"),
       ...expiry,
     },
-    // Its state is the whole message, so that one may hold nothing but what Home Assistant knows.
-    model_update: { p: 'update', name: 'Model update', ...diagnostic, stat_t: topics.update },
+    model_update: {
+      p: 'update',
+      name: 'Model update',
+      ...config,
+      stat_t: topics.update,
+      val_tpl: updateTemplate,
+      json_attr_t: topics.update,
+      json_attr_tpl:
+        "{{ {'phase': value_json.phase, 'reason': value_json.reason, 'stale': value_json.stale, 'last': value_json.last} | tojson }}",
+      cmd_t: `${topics.request}install_update`,
+      pl_inst: '{}',
+      qos: 1,
+    },
     fps: {
       p: 'sensor',
       name: 'Inference rate',

@@ -1,6 +1,7 @@
 import * as v from 'valibot'
 import { cameraStateSchema } from '../core/camera-state.ts'
 import { metricEntries } from '../core/metrics.ts'
+import { updateOutcomeSchema, updateStatusSchema } from '../core/update-status.ts'
 
 /**
  * What goes over MQTT, version 1. Consumers ignore fields they don't know; `v` changes only when one of these breaks.
@@ -181,14 +182,53 @@ export const metricsSchema = about(
   v.strictObject({ v: version, ts: sentAt, ...metricEntries }),
 )
 
+const update = updateStatusSchema.entries
+const percent = (description: string) =>
+  about(description, v.nullable(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(100))))
+
 export const updateSchema = about(
-  "The model, and the one that could replace it. On `<base>/<id>/update`, QoS 1, retained, when a model is loaded. In Home Assistant's words and no others: it refuses what it does not know.",
+  'The model that runs, and how its replacement goes. On `<base>/<id>/update`, QoS 1, retained, on change; numbers alone at most once a second.',
   v.strictObject({
-    installed_version: text,
-    latest_version: text,
-    title: about('Name of the model.', text),
-    in_progress: v.boolean(),
-    update_percentage: v.nullable(v.pipe(v.number(), v.minValue(0), v.maxValue(100))),
+    v: version,
+    ts: sentAt,
+    installed_version: about('Of the model that runs; null while none does.', v.nullable(text)),
+    latest_version: about(
+      'Of the one that comes next, or else of the one that runs; null for neither.',
+      v.nullable(text),
+    ),
+    title: about('Name of the model that runs; null while none does.', v.nullable(text)),
+    in_progress: about('Whether another is being loaded, proved or on probation.', v.boolean()),
+    update_percentage: percent('`percent` while that is so; else null.'),
+    enabled: about('Whether there is anywhere to look for models.', update.enabled),
+    phase: about(
+      '`waiting`: for the time of day, or for somebody. `self_test`: its golden samples. `shadow`: it sees what the other one sees. `trial`: it is in charge, on probation.',
+      update.phase,
+    ),
+    active: about('The model that counts: the one to go back to while another is on probation.', update.active),
+    previous: about('What `rollback_model` would go back to; null for none.', update.previous),
+    candidate: about('The one that is to replace it; null for none.', update.candidate),
+    percent: percent('What the phase has done of itself; null where that is not known.'),
+    reason: about('What it waits for, or what went wrong, in words; null for nothing.', update.reason),
+    paused: about('Whether `pause_updates` has stopped it.', update.paused),
+    needs_consent: about('Whether the candidate waits for `install_update`.', update.needs_consent),
+    group: about('Whose models it runs; null where it takes none.', update.group),
+    rollout: about("Whether the group's rollout is for this device; null while nobody knows.", update.rollout),
+    metadata: about('Versions of the signed metadata that is trusted; null before there is any.', update.metadata),
+    stale: about('Why nothing new may be installed: metadata has expired; else null.', update.stale),
+    shadow: about('What it has seen of both, side by side; null before that.', update.shadow),
+    last: about('How the newest update ended; null before one did.', update.last),
+    checked: about('When it last reached the repository, UTC; null for never.', update.checked),
+  }),
+)
+
+export const updateEventSchema = about(
+  'How an update ended. On `<base>/<id>/update/event`, QoS 1, not retained, kept until the broker has it.',
+  v.strictObject({
+    v: version,
+    type: about('The only one that there is.', v.literal('outcome')),
+    boot,
+    ...updateOutcomeSchema.entries,
+    replayed: about('Whether it was made before the connection that carries it, and so may be late.', v.boolean()),
   }),
 )
 
@@ -221,6 +261,8 @@ export type State = v.InferOutput<typeof stateSchema>
 export type Result = v.InferOutput<typeof resultSchema>
 export type EventMessage = v.InferOutput<typeof eventSchema>
 export type CurrentMessage = v.InferOutput<typeof currentSchema>
+export type UpdateMessage = v.InferOutput<typeof updateSchema>
+export type UpdateEventMessage = v.InferOutput<typeof updateEventSchema>
 
 /** The payload of a message; throws if it is not what the schema promises to subscribers. */
 export function encodeMessage<S extends v.GenericSchema>(schema: S, message: v.InferInput<S>): string {

@@ -1,6 +1,7 @@
 import type { Metrics } from '../core/metrics.ts'
 import { atLeast } from '../core/prediction.ts'
 import type { SceneEvent, View } from '../core/scene.ts'
+import type { UpdateOutcome, UpdateStatus } from '../core/update-status.ts'
 import type { VisionModel, VisionResult } from '../core/vision-protocol.ts'
 import { round } from '../lib/round.ts'
 import { currentMessage, eventMessage } from './event-message.ts'
@@ -15,11 +16,13 @@ import {
   resultSchema,
   type State,
   stateSchema,
+  updateEventSchema,
   updateSchema,
 } from './messages.ts'
 import type { Outbox } from './outbox.ts'
 import { resultMessage } from './result-message.ts'
 import type { Topics } from './topics.ts'
+import { UpdateNews, updateEventMessage, updateMessage } from './update-message.ts'
 
 export type PublisherOptions = {
   readonly link: MqttLink
@@ -43,6 +46,7 @@ export class Publisher {
   #stateKey = ''
   /** The rate that counts as the one told: another does when it has about doubled or halved. */
   #toldFps = 0
+  readonly #updateNews = new UpdateNews()
   #seq = 0
   #nextResultMs = 0
 
@@ -77,15 +81,16 @@ export class Publisher {
     this.#retain(this.#topics.current, encodeMessage(currentSchema, currentMessage(view, atMs)))
   }
 
-  model({ name, version }: VisionModel): void {
-    const update = {
-      installed_version: version,
-      latest_version: version,
-      title: name,
-      in_progress: false,
-      update_percentage: null,
-    }
-    this.#retain(this.#topics.update, encodeMessage(updateSchema, update))
+  /** On change; to be called each second too, for what counts on (percents) and is told no more often than that. */
+  update(status: UpdateStatus, model: VisionModel | undefined): void {
+    const message = updateMessage(status, model, Date.now())
+    if (!this.#updateNews.isNews(message, performance.now())) return
+    this.#retain(this.#topics.update, encodeMessage(updateSchema, message))
+  }
+
+  /** Kept until the broker has it, as events are. */
+  updateOutcome(outcome: UpdateOutcome): void {
+    this.#outbox.add(encodeMessage(updateEventSchema, updateEventMessage(outcome, this.#boot)))
   }
 
   event(event: SceneEvent, model: VisionModel | undefined): void {

@@ -6,6 +6,11 @@ export function clientIdOf(id: string): string {
   return `sightd-${id}`
 }
 
+/** Says to every device that the repository of models has changed. */
+export function updateHintTopic(baseTopic: string): string {
+  return `${baseTopic}/update/hint`
+}
+
 export function deviceTopics(baseTopic: string, id: string) {
   const own = `${baseTopic}/${id}`
   return {
@@ -14,6 +19,7 @@ export function deviceTopics(baseTopic: string, id: string) {
     state: `${own}/state`,
     current: `${own}/current`,
     update: `${own}/update`,
+    updateEvent: `${own}/update/event`,
     result: `${own}/result`,
     event: `${own}/event`,
     metrics: `${own}/metrics`,
@@ -23,6 +29,7 @@ export function deviceTopics(baseTopic: string, id: string) {
     request: `${own}/request/`,
     response: `${own}/response/`,
     allRequest: `${baseTopic}/all/request/`,
+    updateHint: updateHintTopic(baseTopic),
     /** What is ours to publish; and `<own><property>/set` is taken. */
     own: `${own}/`,
   }

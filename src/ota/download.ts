@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
 import { backoffDelays } from '../lib/backoff.ts'
 import { DownloadError, type DownloadReason, quote } from './download-error.ts'
-import { type BlobSpec, blobPath, checkSpace, hasBlob, PartFile } from './part-file.ts'
+import { type BlobSpec, blobPath, checkSpace, hasBlobDurably, PartFile } from './part-file.ts'
 import { capped } from './source-file.ts'
 import type { Transport } from './transport.ts'
 
@@ -59,7 +59,7 @@ export async function downloadBlob(target: DownloadTarget, options: DownloadOpti
   const { folder, signal, reserveBytes = 64 * mebibyte, maxBytes = 256 * mebibyte } = options
   checkTarget(target, maxBytes)
   const path = blobPath(folder, target)
-  if (await hasBlob(folder, target)) return path
+  if (await hasBlobDurably(folder, target)) return path
   await using part = await PartFile.open(folder, target)
   try {
     await checkSpace(folder, target.length - part.bytes, reserveBytes)

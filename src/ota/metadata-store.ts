@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { makeFolderDurably, removeDurably, writeFileAtomic } from '../lib/atomic-file.ts'
+import { makeFolderDurably, removeDurably, syncFolder, writeFileAtomic } from '../lib/atomic-file.ts'
 import { describeDiskError, errorCode } from '../lib/disk-error.ts'
 import { OtaError } from './ota-error.ts'
 import type { MetadataStore, StoredRole } from './trusted-store.ts'
@@ -19,6 +19,8 @@ export class MetadataFolder implements MetadataStore {
   /** Makes the folder when it is missing. */
   static async open(folder: string): Promise<MetadataFolder> {
     await makeFolderDurably(folder).catch((error: unknown) => fail(folder, error))
+    // What is read from now on is on the disk: a process that was killed may have left what is not.
+    await syncFolder(folder).catch((error: unknown) => fail(folder, error))
     return new MetadataFolder(folder)
   }
 

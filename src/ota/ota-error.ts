@@ -9,6 +9,10 @@ const otaReasons = {
   expired: 'its signed date of expiry has passed',
   missing: 'the repository does not have it',
   store_failed: 'it could not be stored on this device',
+  incompatible: 'this sightd can not use it',
+  revoked: 'it is not, or no longer, approved',
+  downgrade: 'its rollback index is lower than that of a model that ran here',
+  known_bad: 'it has failed on this device before',
 } as const
 
 export type OtaReason = keyof typeof otaReasons

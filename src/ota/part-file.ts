@@ -56,7 +56,7 @@ export class PartFile implements AsyncDisposable {
   }
 
   async write(chunk: Uint8Array): Promise<void> {
-    await guard(this.#path, async () => {
+    await this.#guard(async () => {
       for (let done = 0; done < chunk.length; ) {
         const { bytesWritten } = await this.#file.write(chunk, done, chunk.length - done, this.#bytes + done)
         done += bytesWritten
@@ -68,14 +68,14 @@ export class PartFile implements AsyncDisposable {
 
   /** Throws away what is here. */
   async restart(): Promise<void> {
-    await guard(this.#path, () => this.#file.truncate(0))
+    await this.#guard(() => this.#file.truncate(0))
     this.#bytes = 0
     this.#syncedBytes = 0
   }
 
   /** Lets it become the blob, durably; false, and nothing done, when it is not the file that was signed. */
   async publish(): Promise<boolean> {
-    return guard(this.#path, async () => {
+    return this.#guard(async () => {
       await this.#sync()
       // Of the open file, since a name can change hands; and of what is there now, whoever wrote it, and when.
       if (!(await isBlob(this.#file, this.#blob))) return false
@@ -100,6 +100,16 @@ export class PartFile implements AsyncDisposable {
     await this.#file.close()
   }
 
+  /** A part that the disk can't keep is not gone on with: what a failed sync has dropped, the next one knows nothing of. */
+  async #guard<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await guard(this.#path, work)
+    } catch (error) {
+      if (error instanceof DownloadError && error.reason === 'storage') await this.remove().catch(() => {})
+      throw error
+    }
+  }
+
   async #sync(): Promise<void> {
     await this.#file.sync()
     this.#syncedBytes = this.#bytes
@@ -121,9 +131,22 @@ export const blobPath = (folder: string, { sha256 }: BlobSpec) => join(folder, '
 export async function hasBlob(folder: string, blob: BlobSpec): Promise<boolean> {
   const path = blobPath(folder, blob)
   return guard(path, async () => {
-    await using file = await openOwnFile(path, constants.O_RDONLY)
-    return file !== undefined && (await isBlob(file, blob))
+    try {
+      await using file = await openOwnFile(path, constants.O_RDONLY)
+      return file !== undefined && (await isBlob(file, blob))
+    } catch (error) {
+      // A place on the disk that has gone bad: what can't be read comes anew.
+      if (errorCode(error) === 'EIO') return false
+      throw error
+    }
   })
+}
+
+/** As `hasBlob`, and on the disk: a process that was killed may have left a name that is not. */
+export async function hasBlobDurably(folder: string, blob: BlobSpec): Promise<boolean> {
+  if (!(await hasBlob(folder, blob))) return false
+  await guard(folder, () => syncFolder(join(folder, 'blobs')))
+  return true
 }
 
 /**

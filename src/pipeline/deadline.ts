@@ -14,11 +14,11 @@ const medians = 50
 const frames = 15
 
 /**
- * Decides how long the vision process may now stay silent. Progress is work that finished: a result, or frames that
- * were meant to be skipped; a picture is neither. While no frames arrive there is nothing to finish, and silence is fine.
+ * Decides how long the vision process may now stay silent. Progress is work that finished: a result, a look of the
+ * candidate, or frames that were meant to be skipped; a picture is none of these. While no frames arrive there is nothing to finish, and silence is fine.
  */
 export class ProgressDeadline {
-  readonly #inferenceMs = new Ring(64)
+  #inferenceMs = new Ring(64)
   readonly #minHangMs: number
   #isReady = false
   #isOnline = false
@@ -39,6 +39,12 @@ export class ProgressDeadline {
     switch (report.type) {
       case 'result':
         this.#inferenceMs.push(report.timingMs.inference)
+        return true
+      case 'swapped':
+        // What the other model took says nothing about this one.
+        this.#inferenceMs = new Ring(64)
+        return true
+      case 'shadow':
         return true
       case 'skipping':
         // Frames that need no model say nothing about one that is being loaded.

@@ -1,4 +1,5 @@
 import type { CameraState } from '../core/camera-state.ts'
+import type { ModelFault } from '../core/model-trial.ts'
 import type { VisionModel, VisionReport } from '../core/vision-protocol.ts'
 
 /** How the device is doing, in the words of the `state` topic. */
@@ -12,7 +13,7 @@ type Camera = {
   readonly reason: string | null
   readonly advice: string | null
 }
-type Down = { readonly reason: string; readonly isModelInvalid: boolean }
+type Down = { readonly reason: string; readonly fault: ModelFault | null }
 
 /** Follows what the vision process reports and what becomes of it. */
 export class DeviceState {
@@ -34,6 +35,7 @@ export class DeviceState {
       this.#isReady = true
       this.#down = undefined
     }
+    if (report.type === 'swapped') this.model = report.model
     return true
   }
 
@@ -43,8 +45,13 @@ export class DeviceState {
     this.camera = { state: 'unknown', reason: null, advice: null }
   }
 
+  /** Whether a vision process is up with its model; its camera may be away. */
+  get isServing(): boolean {
+    return this.#isReady && this.#down === undefined
+  }
+
   get condition(): Condition {
-    if (this.#down?.isModelInvalid)
+    if (this.#down?.fault === 'model_invalid')
       return { status: 'error', reason: `model: ${this.#down.reason}; tried again when its files change` }
     if (this.#down !== undefined) return { status: 'degraded', reason: `${this.#down.reason}; starting it again` }
     if (isTrouble(this.camera.state)) return { status: 'degraded', reason: `${this.camera.reason}; trying again` }

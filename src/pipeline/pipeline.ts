@@ -1,52 +1,17 @@
 import { availableParallelism } from 'node:os'
-import type { EventOptions } from '../core/event-options.ts'
 import type { Metrics } from '../core/metrics.ts'
-import type { SceneEvent, View } from '../core/scene.ts'
-import type { SourceOptions } from '../core/source-options.ts'
-import type { Tuning, VisionModel, VisionReport, VisionResult } from '../core/vision-protocol.ts'
+import type { ModelSource } from '../core/model-trial.ts'
+import type { PictureReport, Tuning, VisionModel, VisionReport } from '../core/vision-protocol.ts'
 import type { Ring } from '../lib/ring.ts'
 import { round } from '../lib/round.ts'
 import { type Condition, DeviceState } from './device-state.ts'
 import { EventStream } from './event-stream.ts'
 import { createEventIds, lowestScore } from './events/event-engine.ts'
 import { type BoardReading, Governor, halvedFps } from './governor.ts'
+import type { PipelineConfig, PipelineOptions } from './pipeline-options.ts'
+import { logReport } from './report-log.ts'
 import { RunStats } from './run-stats.ts'
 import { type Picture, VisionSupervisor } from './supervisor.ts'
-
-/** The parts of the configuration that matter here; all but `camera`, `threads`, `max_memory_mb` and `governor` may change. */
-export type PipelineConfig = {
-  readonly camera: SourceOptions
-  readonly inference: {
-    readonly enabled: boolean
-    readonly threads?: number | undefined
-    readonly threshold?: number | undefined
-    readonly max_fps?: number | undefined
-    readonly max_memory_mb: number
-  }
-  readonly events: EventOptions
-  readonly motion: {
-    readonly gate: 'auto' | 'on' | 'off'
-    readonly sensitivity: 'low' | 'medium' | 'high'
-    readonly idle_s: number
-  }
-  readonly pictures: { readonly of_events: boolean; readonly max_kb: number }
-  readonly governor: { readonly enabled: boolean; readonly hot_c: number; readonly cool_c: number }
-}
-
-export type PipelineOptions = {
-  readonly config: PipelineConfig
-  readonly modelDir: string
-  /** The script of the vision process, and an empty folder for it to work in. */
-  readonly entry: URL
-  readonly workDir: string
-  readonly onResult: (result: VisionResult, model: VisionModel) => void
-  readonly onEvent: (event: SceneEvent) => void
-  readonly onView: (view: View, atMs: number) => void
-  readonly onModel: (model: VisionModel) => void
-  /** How it is doing may have changed. */
-  readonly onChange: () => void
-  readonly log: { info(fields: object, text: string): void; warn(fields: object, text: string): void }
-}
 
 /** Below this every box of the network would be a find, and sorting them out would take longer than the network itself. */
 const leastScore = 0.01
@@ -63,7 +28,7 @@ export class Pipeline {
   #governedFps: number | null = null
 
   constructor(options: PipelineOptions) {
-    const { config, modelDir, entry, workDir, onEvent, onView } = options
+    const { config, model, entry, workDir, onEvent, onView, onCandidateDown } = options
     this.#options = options
     this.#config = config
     this.#governor = new Governor({ hotC: config.governor.hot_c, coolC: config.governor.cool_c })
@@ -72,10 +37,10 @@ export class Pipeline {
       entry,
       workDir,
       maxMemoryMb: config.inference.max_memory_mb,
+      model,
       start: {
         type: 'start',
-        modelDir,
-        threads: config.inference.threads ?? Math.max(1, availableParallelism() - 1),
+        threads: this.threads,
         source: config.camera,
         tuning: this.#tuning(),
       },
@@ -84,8 +49,10 @@ export class Pipeline {
         options.log.warn(down, 'vision process is down and will be started again')
         this.#device.noteDown(down)
         this.#events.interrupt(Date.now())
+        options.onDown(down)
         options.onChange()
       },
+      onCandidateDown,
     })
   }
 
@@ -96,6 +63,16 @@ export class Pipeline {
   /** Score from which a find is reported; undefined until the model is loaded. */
   get threshold(): number | undefined {
     return this.#config.inference.threshold ?? this.model?.threshold
+  }
+
+  /** Of one inference. */
+  get threads(): number {
+    return this.#config.inference.threads ?? Math.max(1, availableParallelism() - 1)
+  }
+
+  /** Whether the model in charge is loaded and works; the camera may be away. */
+  get isServing(): boolean {
+    return this.#device.isServing
   }
 
   get pid(): number | undefined {
@@ -192,6 +169,34 @@ export class Pipeline {
     return this.#supervisor.requestPicture({ frameId: null, maxBytes: this.#config.pictures.max_kb * 1024 })
   }
 
+  /**
+   * Loads a model beside the one in charge, which works on; from then on `onShadow` tells how the two compare. Rejects with
+   * a SightdError when it fails, when the vision process is down or goes down, and after 60 s, for which the process pays:
+   * `model_invalid` when the model's files are to blame, else `vision_failed`.
+   */
+  loadCandidate(model: ModelSource): Promise<VisionModel> {
+    return this.#supervisor.loadCandidate(model)
+  }
+
+  /**
+   * Puts the second model in charge from the next frame on, and keeps the first as the second, so that another swap is the
+   * way back. Rejects with a SightdError `vision_failed` when there is no second model, when the vision process goes down,
+   * and after 60 s, for which the process pays.
+   */
+  swap(): Promise<VisionModel> {
+    return this.#supervisor.swap()
+  }
+
+  /** Lets the second model go, whichever that is; without one nothing happens. */
+  releaseSpare(): void {
+    this.#supervisor.releaseSpare()
+  }
+
+  /** Ends the vision process, or the wait for the next, now; the next one is started without delay, with the model asked for anew. */
+  restartVision(reason: string): void {
+    this.#supervisor.restart(reason)
+  }
+
   async run(signal: AbortSignal): Promise<void> {
     // Whoever still has the view of an earlier run is told that nothing is in view, even if no camera ever comes.
     this.#events.interrupt(Date.now())
@@ -199,8 +204,8 @@ export class Pipeline {
     this.#events.interrupt(Date.now())
   }
 
-  #note(report: VisionReport): void {
-    const { onResult, onModel, onChange } = this.#options
+  #note(report: Exclude<VisionReport, PictureReport>): void {
+    const { onResult, onModel, onShadow, onChange, log } = this.#options
     if (report.type === 'result') {
       if (this.model === undefined) return
       this.stats.note(report)
@@ -209,13 +214,22 @@ export class Pipeline {
       onResult(report, this.model)
       return
     }
+    if (report.type === 'shadow') {
+      const { agreement, activeMs, candidateMs } = report
+      onShadow({ agreement, activeMs, candidateMs })
+      return
+    }
+    // What one model has followed, another may see otherwise; what ends is still the first one's.
+    if (report.type === 'swapped') this.#events.interrupt(Date.now())
+    const before = this.model
     if (!this.#device.noteReport(report)) return
-    if (report.type === 'ready') {
+    if (report.type === 'ready' || report.type === 'swapped') {
+      if (before !== undefined && before.sha256 !== report.model.sha256) this.stats.forgetTimes()
       onModel(report.model)
       this.#tune()
     }
     if (report.type === 'camera' && report.state !== 'online') this.#events.interrupt(Date.now())
-    this.#log(report)
+    logReport(report, log)
     onChange()
   }
 
@@ -235,16 +249,6 @@ export class Pipeline {
       motion: isGated ? { sensitivity, idle_s } : null,
       keepsPictures: pictures.of_events,
     }
-  }
-
-  #log(report: Exclude<VisionReport, VisionResult>): void {
-    const { log } = this.#options
-    if (report.type === 'ready') {
-      const { name, version } = report.model
-      log.info({ name, version, loadMs: Math.round(report.loadMs) }, 'model loaded')
-    } else if (report.type === 'camera' && report.reason !== null) {
-      log.warn({ state: report.state, reason: report.reason, advice: report.advice }, 'camera trouble, trying again')
-    } else if (report.type === 'camera') log.info({ state: report.state }, 'camera')
   }
 }
 

@@ -26,16 +26,18 @@ const window = 1000
 /** Span over which the current rate is taken. */
 const rateWindowMs = 5000
 
+const noTimes = () => ({
+  age: new Ring(window),
+  preprocess: new Ring(window),
+  inference: new Ring(window),
+  decode: new Ring(window),
+  total: new Ring(window),
+})
+
 /** Keeps count of results: rate, stage times. */
 export class RunStats {
   readonly #startMs = performance.now()
-  readonly #stages = {
-    age: new Ring(window),
-    preprocess: new Ring(window),
-    inference: new Ring(window),
-    decode: new Ring(window),
-    total: new Ring(window),
-  }
+  #stages = noTimes()
   /** Times of the newest results, oldest first; never longer than a rate of 120 fps makes it. */
   readonly #recentMs: number[] = []
   #firstMs: number | undefined
@@ -52,6 +54,11 @@ export class RunStats {
     this.#stages.age.push(frame.ageMs)
     for (const stage of ['preprocess', 'inference', 'decode', 'total'] as const)
       this.#stages[stage].push(timingMs[stage])
+  }
+
+  /** What the stages took says nothing any more: another model runs. */
+  forgetTimes(): void {
+    this.#stages = noTimes()
   }
 
   /** Results per second over the last seconds. */

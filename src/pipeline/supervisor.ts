@@ -1,27 +1,36 @@
-import { readdir, stat } from 'node:fs/promises'
-import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { describeError, SightdError } from '../core/errors.ts'
+import type { ModelFailure, ModelFault, ModelSource } from '../core/model-trial.ts'
 import type {
   FrameCounters,
   PictureReport,
   PictureRequest,
   Tuning,
+  VisionModel,
   VisionReport,
   VisionStart,
 } from '../core/vision-protocol.ts'
 import { backoffDelays } from '../lib/backoff.ts'
+import type { ProcessExit } from './confined-process.ts'
 import { addCounters, lostWithProcess, noFrames } from './counters.ts'
 import { ProgressDeadline } from './deadline.ts'
+import { folderChanges } from './folder-watch.ts'
+import { faultOfDeath, faultOfFailure } from './model-fault.ts'
 import { type Picture, PictureRequests } from './picture-requests.ts'
+import { SpareControl } from './spare-control.ts'
 import { VisionProcess, type VisionProcessOptions } from './vision-process.ts'
 
 export type { Picture } from './picture-requests.ts'
 
 export type SupervisorOptions = Omit<VisionProcessOptions, 'onReport'> & {
-  readonly start: VisionStart
+  /** Which model to load; asked before each start of a process. */
+  readonly model: () => Promise<ModelSource>
+  readonly start: Omit<VisionStart, 'model'>
   readonly onReport: (report: Exclude<VisionReport, PictureReport>) => void
-  /** The process is gone and will be started again: why, in words. */
+  /** The process is gone and will be started again. */
   readonly onDown: (down: Ending) => void
+  /** A second model that had been loaded has failed and is gone; the process goes on. */
+  readonly onCandidateDown: (failure: ModelFailure) => void
   /** Least silence that counts as a hang, in ms. */
   readonly minHangMs?: number
 }
@@ -34,36 +43,52 @@ const goodRunMs = 60_000
 /** How long a process may take to stop when asked. */
 const stopLimitMs = 2000
 
-/** How often the files of a model that can't be loaded are looked at. */
-const modelPollMs = 2000
-
 export type Ending = {
+  /** In words. */
   readonly reason: string
-  readonly isModelInvalid: boolean
+  /** What the model has done; null when it is not to blame. */
+  readonly fault: ModelFault | null
+  /** Whether its model had been loaded. */
+  readonly wasReady: boolean
   /** What the process printed at last. */
   readonly output?: string
 }
 
 /**
  * Keeps one vision process running until told to stop: one that dies or makes no progress is killed and replaced with
- * back-off, for ever. A model that can't be loaded is tried again when its files change.
+ * back-off, for ever. A model that can't be loaded is tried again when its files change, or when told.
  */
 export class VisionSupervisor {
   readonly #options: SupervisorOptions
   readonly #pictures = new PictureRequests()
+  readonly #spare: SpareControl
   #tuning: Tuning
   #past = noFrames
   #current = noFrames
   #process: VisionProcess | undefined
-  restarts = 0
+  #isReady = false
+  #starts = 0
+  /** Aborts, with a reason in words, when the process, or the wait for the next, is to end at once. */
+  #renewal = new AbortController()
+  #hang: ((reason: string) => void) | undefined
 
   constructor(options: SupervisorOptions) {
     this.#options = options
     this.#tuning = options.start.tuning
+    this.#spare = new SpareControl({
+      send: (command) => this.#process?.send(command),
+      onHang: (reason) => this.#hang?.(reason),
+      onCandidateDown: options.onCandidateDown,
+    })
   }
 
   get pid(): number | undefined {
     return this.#process?.pid
+  }
+
+  /** Starts of the process after the first. */
+  get restarts(): number {
+    return Math.max(0, this.#starts - 1)
   }
 
   /** Frames of all processes so far. */
@@ -84,80 +109,116 @@ export class VisionSupervisor {
     return this.#pictures.open((requestId) => vision.send({ type: 'picture', requestId, ...wanted }))
   }
 
+  /**
+   * Loads a second model beside the one in charge. Settles within 60 s; rejects with a SightdError: `model_invalid` when the
+   * model's files are to blame, else `vision_failed`.
+   */
+  async loadCandidate(model: ModelSource): Promise<VisionModel> {
+    if (!this.#isReady) throw new SightdError('vision_failed', 'the vision process is not running with a model')
+    return this.#spare.load(model, this.#options.start.threads)
+  }
+
+  /** The second model takes over, and the first becomes the second. Settles within 60 s; rejects with a SightdError `vision_failed`. */
+  swap(): Promise<VisionModel> {
+    return this.#spare.swap()
+  }
+
+  /** Lets the second model go, if there is one. */
+  releaseSpare(): void {
+    this.#spare.release()
+  }
+
+  /** Ends the process, or the wait for the next, now; the next start asks for the model again. */
+  restart(reason: string): void {
+    this.#renewal.abort(reason)
+  }
+
   async run(signal: AbortSignal): Promise<void> {
     let delays = backoffDelays(restartBackoff)
     while (!signal.aborted) {
+      this.#renewal = new AbortController()
+      const renewed = this.#renewal.signal
+      const ended = AbortSignal.any([signal, renewed])
       const startedMs = performance.now()
-      const ending = await this.#runOnce(signal)
-      if (ending === undefined) return
-      this.#options.onDown(ending)
-      if (performance.now() - startedMs > goodRunMs) delays = backoffDelays(restartBackoff)
-      if (ending.isModelInvalid) await folderChanges(this.#options.start.modelDir, signal)
-      else await delay(delays.next().value, undefined, { signal }).catch(() => {})
-      this.restarts++
+      const model = await orAborted(this.#askForModel(), ended)
+      const ending = model === undefined || 'fault' in model ? model : await this.#runOnce(model, ended)
+      if (signal.aborted) return
+      if (ending !== undefined) this.#options.onDown(ending)
+      if (renewed.aborted || performance.now() - startedMs > goodRunMs) delays = backoffDelays(restartBackoff)
+      if (ending?.fault === 'model_invalid' && model !== undefined && 'dir' in model)
+        await folderChanges(model.dir, ended)
+      else await delay(delays.next().value, undefined, { signal: ended }).catch(() => {})
     }
   }
 
-  /** One process from start to end; how it ended, or undefined when it was told to stop. */
-  async #runOnce(signal: AbortSignal): Promise<Ending | undefined> {
-    const { onReport, start, minHangMs, ...options } = this.#options
+  async #askForModel(): Promise<ModelSource | Ending> {
+    return this.#options.model().catch((error: unknown): Ending => {
+      const reason = `it can't be told which model to load: ${describeError(error)}`
+      return { reason, fault: null, wasReady: false }
+    })
+  }
+
+  /** One process from start to end, and how it ended. */
+  async #runOnce(model: ModelSource, signal: AbortSignal): Promise<Ending> {
+    const { onReport, start, minHangMs, entry, workDir, maxMemoryMb } = this.#options
     const deadline = new ProgressDeadline(start.source.fps, minHangMs)
-    const hung = Promise.withResolvers<Ending>()
-    let failure: Ending | undefined
+    const ended = Promise.withResolvers<Ending>()
+    const end = (reason: string, fault: ModelFault | null) => ended.resolve({ reason, fault, wasReady: this.#isReady })
     let timer: NodeJS.Timeout | undefined
     const rearm = () => {
       clearTimeout(timer)
       const { limitMs } = deadline
       if (limitMs === undefined) return
-      timer = setTimeout(
-        () =>
-          hung.resolve({ reason: `no progress for ${Math.round(limitMs / 1000)} s, killed`, isModelInvalid: false }),
-        limitMs,
-      )
+      timer = setTimeout(() => end(`no progress for ${Math.round(limitMs / 1000)} s, killed`, 'hung'), limitMs)
     }
     const vision = new VisionProcess({
-      ...options,
+      entry,
+      workDir,
+      maxMemoryMb,
       onReport: (report) => {
         if ('counters' in report) this.#current = report.counters
-        if (report.type === 'failed')
-          failure = { reason: report.message, isModelInvalid: report.code === 'model_invalid' }
+        if (report.type === 'ready') this.#isReady = true
+        if (report.type === 'failed') end(report.message, faultOfFailure(report.code, report.message))
         if (deadline.note(report)) rearm()
         if (report.type === 'picture') this.#pictures.answer(report)
-        else onReport(report)
+        else if (this.#isNews(report)) onReport(report)
       },
     })
     this.#process = vision
+    this.#starts++
+    this.#hang = (reason) => end(reason, 'hung')
     rearm()
-    vision.send({ ...start, tuning: this.#tuning })
-    const stopped = Promise.withResolvers<undefined>()
-    const onAbort = () => stopped.resolve(undefined)
-    signal.addEventListener('abort', onAbort, { once: true })
-    if (signal.aborted) onAbort()
+    vision.send({ ...start, model, tuning: this.#tuning })
+    const exited = vision.exited.then(
+      (exit) => ended.resolve({ ...deathOf(exit), wasReady: this.#isReady }),
+      (error: Error) => end(`the vision process can't be started: ${error.message}`, null),
+    )
     try {
-      const exited = vision.exited.then(
-        ({ code, signal, output }): Ending =>
-          failure ?? {
-            reason: `the vision process ended ${signal === null ? `with exit code ${code}` : `by ${signal}`}`,
-            isModelInvalid: false,
-            ...(output === '' ? {} : { output }),
-          },
-        (error: Error): Ending => ({
-          reason: `the vision process can't be started: ${error.message}`,
-          isModelInvalid: false,
-        }),
-      )
-      const ending = await Promise.race([exited, hung.promise, stopped.promise])
+      const ending = await orAborted(ended.promise, signal)
       if (ending === undefined) await this.#stop(vision)
       vision.kill()
       await exited
-      return ending
+      return ending ?? { reason: String(signal.reason), fault: null, wasReady: this.#isReady }
     } finally {
       clearTimeout(timer)
-      signal.removeEventListener('abort', onAbort)
       this.#process = undefined
+      this.#isReady = false
+      this.#hang = undefined
       this.#pictures.endAll('the vision process is down')
+      this.#spare.end('the vision process is down')
       this.#past = addCounters(this.#past, lostWithProcess(this.#current))
       this.#current = noFrames
+    }
+  }
+
+  #isNews(report: Exclude<VisionReport, PictureReport>): boolean {
+    switch (report.type) {
+      case 'candidate':
+      case 'swapped':
+      case 'shadow':
+        return this.#spare.note(report)
+      default:
+        return true
     }
   }
 
@@ -170,19 +231,23 @@ export class VisionSupervisor {
   }
 }
 
-/** Resolves when a file in the folder, or the folder itself, comes, goes or changes. */
-async function folderChanges(folder: string, signal: AbortSignal): Promise<void> {
-  const before = await fingerprint(folder)
-  while (!signal.aborted) {
-    await delay(modelPollMs, undefined, { signal }).catch(() => {})
-    if ((await fingerprint(folder)) !== before) return
+function deathOf({ code, signal, output }: ProcessExit): Omit<Ending, 'wasReady'> {
+  return {
+    reason: `the vision process ended ${signal === null ? `with exit code ${code}` : `by ${signal}`}`,
+    fault: faultOfDeath(output),
+    ...(output === '' ? {} : { output }),
   }
 }
 
-async function fingerprint(folder: string): Promise<string> {
-  const names = await readdir(folder, { recursive: true }).catch(() => [])
-  const stats = await Promise.all(
-    ['.', ...names.sort()].map(async (name) => ({ name, file: await stat(join(folder, name)).catch(() => undefined) })),
-  )
-  return stats.map(({ name, file }) => `${name} ${file?.ino} ${file?.size} ${file?.mtimeMs}`).join('|')
+/** What comes of `promise`, or undefined when `signal` aborts first. */
+async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+  const aborted = Promise.withResolvers<undefined>()
+  const onAbort = () => aborted.resolve(undefined)
+  signal.addEventListener('abort', onAbort, { once: true })
+  if (signal.aborted) onAbort()
+  try {
+    return await Promise.race([promise, aborted.promise])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
 }

@@ -31,3 +31,8 @@ export async function readThrottled(root: string): Promise<number | null> {
   }
   return null
 }
+
+/** Whether the firmware holds the CPU back now, for heat or want of power (bits 1 to 3 of `get_throttled`). */
+export function isSlowed(throttled: number | null): boolean {
+  return ((throttled ?? 0) & 0b1110) !== 0
+}

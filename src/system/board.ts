@@ -32,6 +32,11 @@ export async function residentBytes(pid: number | undefined): Promise<number | u
   return kibibytes === undefined ? undefined : Number(kibibytes) * 1024
 }
 
+/** Names this start of the kernel; empty where it has no name. */
+export async function readBootId(): Promise<string> {
+  return (await readText('/proc/sys/kernel/random/boot_id')) ?? ''
+}
+
 /** Device-tree strings end in a NUL. */
 async function readText(path: string): Promise<string | null> {
   const text = await readFile(path, 'utf8').catch(() => '')

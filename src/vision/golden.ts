@@ -1,19 +1,15 @@
 import type { GoldenSample, ModelManifest } from '../core/model-manifest.ts'
 import { type Box, type Finding, foundObjects, type Prediction } from '../core/prediction.ts'
+import type { GoldenReport } from '../core/trial-protocol.ts'
 import { createDecoder } from './decode.ts'
+import { checkFinite } from './finite.ts'
 import { type ModelFolder, readGoldenInput } from './model-folder.ts'
 import type { ModelSession } from './session.ts'
 
-export type GoldenReport = {
-  readonly input: string
-  readonly ms: number
-  /** Largest distance from an expected score, over the expectations that were met. */
-  readonly worstScoreError: number
-  /** What is wrong, in words; empty when the copy behaves as its maker saw it behave. */
-  readonly problems: readonly string[]
-}
-
-/** Runs every golden sample of a model: the proof that this copy works on this CPU. */
+/**
+ * Runs every golden sample of a model: the proof that this copy works on this CPU. Throws a SightdError `model_invalid` when
+ * a sample can't be read or the network fails, `bad_output` when NaN or infinity comes out.
+ */
 export async function runGoldenSamples(folder: ModelFolder, session: ModelSession): Promise<GoldenReport[]> {
   const { dir, manifest } = folder
   const decode = createDecoder(manifest)
@@ -24,6 +20,7 @@ export async function runGoldenSamples(folder: ModelFolder, session: ModelSessio
     const start = performance.now()
     const outputs = await session.run()
     const ms = performance.now() - start
+    checkFinite(outputs)
     const finding = decode(outputs, Math.max(0, lowestThreshold(manifest)))
     reports.push({ input: sample.input, ms, ...compareToGolden(sample, finding, manifest) })
   }

@@ -1,10 +1,12 @@
 import { parentPort, workerData } from 'node:worker_threads'
-import { describeError, SightdError } from '../core/errors.ts'
 import type { FrameGeometry } from '../core/frame.ts'
+import type { ModelSource } from '../core/model-trial.ts'
 import type { Finding } from '../core/prediction.ts'
 import { boxInFrame } from '../core/resize.ts'
-import type { StageTimings, VisionModel } from '../core/vision-protocol.ts'
+import type { FailureCode, StageTimings, VisionModel } from '../core/vision-protocol.ts'
 import { createDecoder, mapBoxes } from './decode.ts'
+import { failureOf } from './failure.ts'
+import { checkFinite } from './finite.ts'
 import { readModelFolder } from './model-folder.ts'
 import { createPreprocessor, type Preprocessor } from './preprocess.ts'
 import { ModelSession } from './session.ts'
@@ -12,8 +14,17 @@ import { ModelSession } from './session.ts'
 /** The inference thread: loads one model, then answers each frame with what it saw and the frame's buffer. */
 
 export type InferenceOptions = {
-  readonly modelDir: string
+  readonly model: ModelSource
   readonly threads: number
+}
+
+export type LoadedModel = { readonly model: VisionModel; readonly loadMs: number }
+
+export type Inference = {
+  readonly finding: Finding
+  readonly timingMs: Omit<StageTimings, 'total'>
+  /** The frame's buffer. */
+  readonly data: Uint8Array<ArrayBuffer>
 }
 
 export type InferenceRequest =
@@ -27,14 +38,9 @@ export type InferenceRequest =
   | { readonly type: 'close' }
 
 export type InferenceReply =
-  | { readonly type: 'ready'; readonly model: VisionModel; readonly loadMs: number }
-  | {
-      readonly type: 'result'
-      readonly finding: Finding
-      readonly timingMs: Omit<StageTimings, 'total'>
-      readonly data: Uint8Array<ArrayBuffer>
-    }
-  | { readonly type: 'failed'; readonly code: 'model_invalid' | 'vision_failed'; readonly message: string }
+  | ({ readonly type: 'ready' } & LoadedModel)
+  | ({ readonly type: 'result' } & Inference)
+  | { readonly type: 'failed'; readonly code: FailureCode; readonly message: string }
 
 const port = parentPort
 if (port === null) throw new Error('the inference thread is not started by itself')
@@ -42,14 +48,16 @@ if (port === null) throw new Error('the inference thread is not started by itsel
 try {
   await serve(port, workerData)
 } catch (error) {
-  const code = error instanceof SightdError && error.code === 'model_invalid' ? 'model_invalid' : 'vision_failed'
-  port.postMessage({ type: 'failed', code, message: describeError(error) } satisfies InferenceReply)
+  port.postMessage({ type: 'failed', ...failureOf(error) } satisfies InferenceReply)
   port.close()
 }
 
-async function serve(port: NonNullable<typeof parentPort>, { modelDir, threads }: InferenceOptions): Promise<void> {
+async function serve(
+  port: NonNullable<typeof parentPort>,
+  { model: source, threads }: InferenceOptions,
+): Promise<void> {
   const startMs = performance.now()
-  const folder = await readModelFolder(modelDir)
+  const folder = await readModelFolder(source.dir, source.manifestSha256)
   const { manifest } = folder
   const { name, version, task, threshold } = manifest
   await using session = await ModelSession.open(folder, { threads })
@@ -70,6 +78,7 @@ async function serve(port: NonNullable<typeof parentPort>, { modelDir, threads }
     const preprocessed = performance.now()
     const outputs = await session.run()
     const inferred = performance.now()
+    checkFinite(outputs)
     const finding = mapBoxes(decode(outputs, lowestScore ?? threshold), (box) => boxInFrame(box, window, geometry))
     const timingMs = {
       preprocess: preprocessed - begin,

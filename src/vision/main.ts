@@ -1,6 +1,6 @@
 import { dirname } from 'node:path'
 import * as v from 'valibot'
-import { describeError, SightdError } from '../core/errors.ts'
+import { describeError } from '../core/errors.ts'
 import { type Frame, frameBytes, paddedGeometry } from '../core/frame.ts'
 import {
   type FrameCounters,
@@ -10,6 +10,7 @@ import {
 } from '../core/vision-protocol.ts'
 import { BufferPool } from '../lib/buffer-pool.ts'
 import { type CameraNews, watchCamera } from './camera.ts'
+import { failureOf } from './failure.ts'
 import { InferenceFeed } from './inference-feed.ts'
 import { endLeftovers } from './leftovers.ts'
 import { PictureDesk } from './picture-desk.ts'
@@ -48,6 +49,12 @@ process.on('message', (message) => {
       return parts?.feed.tune(command.tuning)
     case 'picture':
       return parts?.desk.ask(command)
+    case 'candidate':
+      return parts?.feed.loadCandidate(command)
+    case 'swap':
+      return parts?.feed.swap()
+    case 'release':
+      return parts?.feed.release()
     case 'stop':
       return stop.abort()
   }
@@ -58,13 +65,14 @@ process.on('disconnect', () => process.kill(-process.pid, 'SIGKILL'))
 try {
   await conclude({ type: 'stopped', counters: await watch(await started.promise, stop.signal) })
 } catch (error) {
-  const code = error instanceof SightdError && error.code === 'model_invalid' ? 'model_invalid' : 'vision_failed'
-  await conclude({ type: 'failed', code, message: describeError(error) })
+  // Its thread would keep the process here.
+  parts?.feed.release()
+  await conclude({ type: 'failed', ...failureOf(error) })
 }
 
 type Parts = ReturnType<typeof assemble>
 
-function assemble({ source, modelDir, threads, tuning }: VisionStart) {
+function assemble({ source, model, threads, tuning }: VisionStart) {
   let cameraNews: CameraNews = { state: 'starting', reason: null, advice: null }
   const onNews = (news: CameraNews) => {
     // Trouble stays the answer while the camera is tried again.
@@ -84,13 +92,14 @@ function assemble({ source, modelDir, threads, tuning }: VisionStart) {
     frameBytes(paddedGeometry(source.width, source.height, widestPadding)),
   )
   const feed = new InferenceFeed({
-    options: { modelDir, threads },
+    options: { model, threads },
     pool,
     tuning,
     onResult: (result) => {
       if (unsent < maxUnsent) report({ type: 'result', ...result, counters: feed.counters })
     },
     onSpent: (frame, fate) => desk.note(frame, fate),
+    onSpare: report,
   })
   return { source, pool, feed, desk, onNews }
 }
@@ -106,7 +115,7 @@ async function watch({ source, pool, feed, desk, onNews }: Parts, signal: AbortS
   let skipReportDueMs = 0
   const onFrame = (frame: Frame) => {
     // A model that hangs must not hide behind frames that are skipped meanwhile.
-    if (feed.offer(frame) || feed.counters.pending > 0 || performance.now() < skipReportDueMs) return
+    if (feed.offer(frame) || feed.isBusy || performance.now() < skipReportDueMs) return
     skipReportDueMs = performance.now() + skipReportMs
     report({ type: 'skipping', counters: feed.counters })
   }

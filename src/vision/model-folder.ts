@@ -22,9 +22,12 @@ export type ModelFolder = {
 
 const maxManifestBytes = 4 * 1024 * 1024
 
-/** Reads and checks a model folder; throws a SightdError `model_invalid` that names the file and what is wrong with it. */
-export async function readModelFolder(dir: string): Promise<ModelFolder> {
-  const manifest = await readManifest(dir)
+/**
+ * Reads and checks a model folder; throws a SightdError `model_invalid` that names the file and what is wrong with it.
+ * `manifestSha256` is what its manifest.json has to be, and through it every file; null: any.
+ */
+export async function readModelFolder(dir: string, manifestSha256: string | null = null): Promise<ModelFolder> {
+  const manifest = await readManifest(dir, manifestSha256)
   const network = await readListedFile(dir, manifest, manifest.model, maxNetworkBytes)
   const scan = scanNetwork(join(dir, manifest.model), network, manifest)
   return { dir: resolve(dir), manifest, network, sha256: manifest.files[manifest.model]?.sha256 ?? '', scan }
@@ -38,9 +41,12 @@ function scanNetwork(path: string, network: Uint8Array, manifest: ModelManifest)
   }
 }
 
-export async function readManifest(dir: string): Promise<ModelManifest> {
+export async function readManifest(dir: string, manifestSha256: string | null = null): Promise<ModelManifest> {
   const path = join(dir, 'manifest.json')
   const bytes = await readBounded(path, maxManifestBytes)
+  const sha256 = sha256Of(bytes)
+  if (manifestSha256 !== null && sha256 !== manifestSha256)
+    throw new SightdError('model_invalid', `${path}: sha256 is ${sha256}, has to be ${manifestSha256}`)
   const result = v.safeParse(modelManifestSchema, parseJson(path, bytes))
   if (result.success) return result.output
   const problems = schemaIssues(result.issues).map(formatSchemaIssue)
@@ -80,10 +86,14 @@ async function readListedFile(
       `${path}: ${bytes.length} bytes, the manifest says ${listed.bytes}${bytes.length < listed.bytes ? ' (truncated?)' : ''}`,
     )
   }
-  const sha256 = createHash('sha256').update(bytes).digest('hex')
+  const sha256 = sha256Of(bytes)
   if (sha256 !== listed.sha256)
     throw new SightdError('model_invalid', `${path}: sha256 is ${sha256}, the manifest says ${listed.sha256}`)
   return bytes
+}
+
+function sha256Of(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex')
 }
 
 async function readBounded(path: string, maxBytes: number): Promise<Uint8Array> {

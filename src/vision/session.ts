@@ -1,5 +1,5 @@
 import * as ort from 'onnxruntime-node'
-import { describeError, SightdError } from '../core/errors.ts'
+import { SightdError } from '../core/errors.ts'
 import type { ModelManifest } from '../core/model-manifest.ts'
 import type { RawOutputs } from './decode.ts'
 import type { ModelFolder } from './model-folder.ts'
@@ -68,7 +68,7 @@ export class ModelSession {
       this.#outputs = Object.values(outputs)
       return outputs
     } catch (error) {
-      throw new SightdError('model_invalid', `the model failed while it ran: ${describeError(error)}`, { cause: error })
+      throw new SightdError('model_invalid', 'the model failed while it ran', { cause: error })
     }
   }
 

@@ -67,7 +67,7 @@ test('100 faults of every kind in a row: 100 recoveries, exact counters, nothing
       event !== 'result' && states.includes(event.state)
   const isResult = (event: CameraNews | 'result') => event === 'result'
   const inference = new InferenceFeed({
-    options: { modelDir: bundledModel, threads: 1 },
+    options: { model: { dir: bundledModel, manifestSha256: null }, threads: 1 },
     pool,
     tuning: { lowestScore: null, maxFps: null, isPaused: false, motion: null },
     onResult: () => note('result'),

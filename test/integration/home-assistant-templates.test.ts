@@ -2,8 +2,11 @@ import { spawnSync } from 'node:child_process'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { cameraStateSchema } from '../../src/core/camera-state.ts'
+import { type UpdateStatus, updatePhases, updatesOff } from '../../src/core/update-status.ts'
 import { discoveryPayload } from '../../src/mqtt/home-assistant.ts'
+import { updateMessage } from '../../src/mqtt/update-message.ts'
 import { device, exampleMessages } from '../support/home-assistant.ts'
+import { modelOne, modelTwo, outcome, updateStatus } from '../support/updates.ts'
 
 type Job = { readonly template: string; readonly payload: string }
 
@@ -28,7 +31,7 @@ function renderAll(jobs: readonly Job[]): string[] {
   return JSON.parse(stdout)
 }
 
-const { current, state, metrics } = exampleMessages
+const { current, state, metrics, update } = exampleMessages
 const { labels, zones } = current
 
 /** What an entity shows after a message. */
@@ -95,11 +98,57 @@ describe.skipIf(!hasJinja)('templates for Home Assistant (skipped where python3 
     expect(attributes('events_waiting')).toEqual([{ problem: words }, { problem: null }])
   })
 
+  describe('the update entity', () => {
+    const one = 'ssdlite-mobilenet-v2-coco 1'
+    const two = 'ssdlite-mobilenet-v2-coco 2'
+    const shows = (status: UpdateStatus, model: typeof modelOne | undefined = modelOne) =>
+      valuesOf('model_update', [updateMessage(status, model, 0)]).map((text) => JSON.parse(text))
+
+    test.each(updatePhases)('has what Home Assistant takes, and no more, in phase %s', (phase) => {
+      const isBusy = !['idle', 'check', 'waiting'].includes(phase)
+      const next = { latest_version: two, in_progress: isBusy, update_percentage: isBusy ? 41 : null }
+      expect(shows(updateStatus({ phase, candidate: modelTwo, percent: 41 }))).toEqual([
+        { installed_version: one, ...next },
+      ])
+      expect(shows(updateStatus({ phase, candidate: modelTwo, percent: 41 }), modelTwo)).toEqual([
+        { installed_version: two, ...next },
+      ])
+    })
+
+    test('has nothing to offer while none is to come, whether there is a repository or not', () => {
+      const nothing = { installed_version: one, latest_version: one, in_progress: false, update_percentage: null }
+      expect([...shows(updateStatus()), ...shows(updatesOff)]).toEqual([nothing, nothing])
+    })
+
+    test('offers an older model and another one by a name that no version has', () => {
+      const older = updateStatus({ phase: 'waiting', candidate: modelOne, needs_consent: true, active: modelTwo })
+      expect(shows(older, modelTwo)).toMatchObject([
+        { installed_version: two, latest_version: one, in_progress: false },
+      ])
+      const other = updateStatus({ phase: 'waiting', candidate: { name: 'cats', version: '1' } })
+      expect(shows(other)).toMatchObject([{ installed_version: one, latest_version: 'cats 1' }])
+    })
+
+    test('says nothing before a model is known, which Home Assistant passes over', () => {
+      expect(valuesOf('model_update', [updateMessage(updatesOff, undefined, 0)])).toEqual(['{}'])
+    })
+
+    test('is JSON whatever the words', () => {
+      const words = `"it's" <b>{{ 1 }}</b> \\ 犬\n`
+      const named = updateStatus({ candidate: { name: words, version: words }, reason: words })
+      expect(shows(named)).toMatchObject([{ latest_version: `${words} ${words}` }])
+      const message = updateMessage({ ...named, phase: 'waiting', stale: words, last: outcome }, modelOne, 0)
+      const attributes = valuesOf('model_update', [message], 'json_attr_tpl').map((text) => JSON.parse(text))
+      expect(attributes).toEqual([{ phase: 'waiting', reason: words, stale: words, last: outcome }])
+    })
+  })
+
   test('every template renders, whatever is null and whatever is in view', () => {
     const messages = new Map<unknown, readonly object[]>([
       ['sightd/porch-a1b2c3/current', [current, { ...current, labels: {}, zones: {} }]],
       ['sightd/porch-a1b2c3/state', [state, { ...state, model: null, threshold: null, max_fps: 5 }]],
       ['sightd/porch-a1b2c3/metrics', [metrics, { ...metrics, temp_c: null, throttled: null }]],
+      ['sightd/porch-a1b2c3/update', [update, updateMessage(updatesOff, modelOne, 0)]],
     ])
     const jobs = Object.values(discoveryPayload(device).cmps).flatMap((component) =>
       ['val_tpl', 'json_attr_tpl'].flatMap((field) =>

@@ -1,43 +1,10 @@
-import * as v from 'valibot'
-import { describe, expect, onTestFinished, test } from 'vitest'
-import { configSchema } from '../../src/config/schema.ts'
-import type { SceneEvent } from '../../src/core/scene.ts'
-import { bundledModel } from '../../src/daemon.ts'
-import { Pipeline } from '../../src/pipeline/pipeline.ts'
-import { tempFolder } from '../support/temp-folder.ts'
+import { describe, expect, test } from 'vitest'
+import { startPipeline } from '../support/pipeline.ts'
 
-/** A real vision process on the moving pattern, at 10 frames per second. */
-async function startPipeline() {
-  const config = v.parse(configSchema, {
-    camera: { source: 'synthetic', width: 320, height: 240 },
-    motion: { gate: 'off' },
-  })
-  const lines: { level: string; text: string; [field: string]: unknown }[] = []
-  const events: SceneEvent[] = []
-  let changes = 0
-  const log = (level: string) => (fields: object, text: string) => {
-    lines.push({ ...fields, level, text })
-  }
-  const pipeline = new Pipeline({
-    config,
-    modelDir: bundledModel,
-    entry: new URL('../../src/vision/main.ts', import.meta.url),
-    workDir: await tempFolder(),
-    onResult: () => {},
-    onEvent: (event) => events.push(event),
-    onView: () => {},
-    onModel: () => {},
-    onChange: () => changes++,
-    log: { info: log('info'), warn: log('warn') },
-  })
-  const stop = new AbortController()
-  const ended = pipeline.run(stop.signal)
-  onTestFinished(async () => {
-    stop.abort()
-    await ended
-  })
-  await expect.poll(() => pipeline.stats.results, { timeout: 20_000 }).toBeGreaterThan(10)
-  return { pipeline, config, lines, events, changes: () => changes }
+async function runningPipeline() {
+  const parts = await startPipeline()
+  await parts.moreResults(11)
+  return parts
 }
 
 const hot = { tempC: 85, throttled: 0x8 }
@@ -45,7 +12,7 @@ const cool = { tempC: 50, throttled: 0 }
 
 describe('Pipeline', () => {
   test('halves the rate while the board is hot, says so, and gives it back', async () => {
-    const { pipeline, lines } = await startPipeline()
+    const { pipeline, lines } = await runningPipeline()
     expect(pipeline.state).toMatchObject({ status: 'running', governor: { active: false, reason: null } })
     pipeline.noteBoard(hot, 0)
     pipeline.noteBoard(hot, 30_000)
@@ -72,7 +39,7 @@ describe('Pipeline', () => {
   })
 
   test('takes another configuration over while it runs: threshold, rate, pause', async () => {
-    const { pipeline, config } = await startPipeline()
+    const { pipeline, config } = await runningPipeline()
     expect(pipeline.threshold).toBe(pipeline.model?.threshold)
     pipeline.configure({ ...config, inference: { ...config.inference, threshold: 0.9, enabled: false } })
     expect(pipeline.state).toMatchObject({ status: 'paused', inference: 'OFF', threshold: 0.9 })

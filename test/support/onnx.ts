@@ -71,22 +71,55 @@ const side = 2048
  * the other. No scan can tell it from a large network; what ends it is the deadline of the process that runs it.
  */
 function tediousNetwork(): Uint8Array {
+  return flatNetwork(
+    [
+      // It has to come from the input, or ONNX Runtime would compute it all while it loads.
+      node('ReduceMean', ['flat'], ['mean'], integersAttribute('axes', [1])),
+      node('Mul', ['column', 'mean'], ['column_of_means']),
+      node('MatMul', ['column_of_means', 'row'], ['product_0']),
+      ...Array.from({ length: products }, (_, i) =>
+        node('MatMul', [`product_${i}`, `product_${i}`], [`product_${i + 1}`]),
+      ),
+      node('ReduceMean', [`product_${products}`], ['one']),
+      node('Add', ['flat', 'one'], ['scores']),
+    ],
+    [
+      tensor('column', 'float', [side, 1], floats(...Array.from({ length: side }, () => 1 / side))),
+      tensor('row', 'float', [1, side], floats(...Array.from({ length: side }, () => 1 / 256))),
+    ],
+  )
+}
+
+const bombSide = 32_768
+
+/** A network of allowed operators only, 256 KiB long, that wants a tensor of 4 GiB once it runs: a column plus a row. */
+function swellingNetwork(): Uint8Array {
+  const ones = new Uint8Array(new Float32Array(bombSide).fill(1).buffer)
+  return flatNetwork(
+    [
+      node('ReduceMean', ['flat'], ['mean'], integersAttribute('axes', [1])),
+      node('Mul', ['column', 'mean'], ['column_of_means']),
+      node('Add', ['column_of_means', 'row'], ['huge']),
+      node('ReduceMean', ['huge'], ['one']),
+      node('Add', ['flat', 'one'], ['scores']),
+    ],
+    [tensor('column', 'float', [bombSide, 1], ones), tensor('row', 'float', [1, bombSide], ones)],
+  )
+}
+
+/** Nought divided by nought, 48 times. */
+function undefinedNetwork(): Uint8Array {
+  return flatNetwork([node('Sub', ['flat', 'flat'], ['nought']), node('Div', ['nought', 'nought'], ['scores'])])
+}
+
+/** What `nodes` make of the 48 values `flat` of a picture. */
+function flatNetwork(nodes: readonly Uint8Array[], constants: readonly Uint8Array[] = []): Uint8Array {
   const graph = message(
     [1, node('Cast', ['image'], ['real'], integerAttribute('to', types.float))],
     [1, node('Flatten', ['real'], ['flat'], integerAttribute('axis', 1))],
-    // It has to come from the input, or ONNX Runtime would compute it all while it loads.
-    [1, node('ReduceMean', ['flat'], ['mean'], integersAttribute('axes', [1]))],
-    [1, node('Mul', ['column', 'mean'], ['column_of_means'])],
-    [1, node('MatMul', ['column_of_means', 'row'], ['product_0'])],
-    ...Array.from(
-      { length: products },
-      (_, i) => [1, node('MatMul', [`product_${i}`, `product_${i}`], [`product_${i + 1}`])] as const,
-    ),
-    [1, node('ReduceMean', [`product_${products}`], ['one'])],
-    [1, node('Add', ['flat', 'one'], ['scores'])],
-    [2, 'tedious'],
-    [5, tensor('column', 'float', [side, 1], floats(...Array.from({ length: side }, () => 1 / side)))],
-    [5, tensor('row', 'float', [1, side], floats(...Array.from({ length: side }, () => 1 / 256)))],
+    ...nodes.map((one) => [1, one] as const),
+    [2, 'flat'],
+    ...constants.map((constant) => [5, constant] as const),
     [11, tensorInfo('image', 'uint8', [1, 4, 4, 3])],
     [12, tensorInfo('scores', 'float', [1, 48])],
   )
@@ -161,7 +194,21 @@ export function colourModel(model: ColourModel): Promise<string> {
 
 /** A model folder whose network runs for many minutes (12 on one thread of a fast x86), which no test waits for. */
 export function endlessModel(): Promise<string> {
-  return classifierFolder(tediousNetwork(), {
+  return flatModel(tediousNetwork())
+}
+
+/** A model folder whose network loads, and wants 4 GiB for its first run. */
+export function swellingModel(): Promise<string> {
+  return flatModel(swellingNetwork())
+}
+
+/** A model folder whose network loads, and gives NaN for every picture. */
+export function undefinedModel(): Promise<string> {
+  return flatModel(undefinedNetwork())
+}
+
+function flatModel(network: Uint8Array): Promise<string> {
+  return classifierFolder(network, {
     outputs: [{ name: 'scores', shape: [1, 48], type: 'float32' }],
     decode: { scores: 'scores', activation: 'none', top: 1 },
     labels: Array.from({ length: 48 }, (_, i) => `class ${i}`),

@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import { metricEntries } from '../../src/core/metrics.ts'
+import type { UpdateStatus } from '../../src/core/update-status.ts'
 import {
   currentSchema,
   type EventMessage,
@@ -9,7 +10,9 @@ import {
   metricsSchema,
   type State,
   stateSchema,
+  updateSchema,
 } from '../../src/mqtt/messages.ts'
+import { updateMessage } from '../../src/mqtt/update-message.ts'
 
 /** What devices say, as they write it. */
 
@@ -100,4 +103,8 @@ export function saidMetrics(change: Partial<v.InferInput<typeof metricsSchema>> 
     inference_ms_p50: 21.4,
   }
   return encodeMessage(metricsSchema, v.parse(metricsSchema, { v: 1, ts, ...metrics, ...change }))
+}
+
+export function saidUpdate(status: UpdateStatus, model: { name: string; version: string } | undefined): string {
+  return encodeMessage(updateSchema, updateMessage(status, model, Date.parse(ts)))
 }

@@ -1,12 +1,16 @@
 import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished } from 'vitest'
 import type { CameraState } from '../../src/core/camera-state.ts'
+import type { ModelFailure, ModelSource } from '../../src/core/model-trial.ts'
 import type { Tuning, VisionReport, VisionStart } from '../../src/core/vision-protocol.ts'
 import { bundledModel } from '../../src/daemon.ts'
 import { type Ending, VisionSupervisor } from '../../src/pipeline/supervisor.ts'
 import { tempFolder } from './temp-folder.ts'
 
 export const demoPhotos = fileURLToPath(new URL('../../deploy/demo', import.meta.url))
+
+/** A model folder that is trusted as it is. */
+export const trusted = (dir: string): ModelSource => ({ dir, manifestSha256: null })
 
 /** Every frame goes to the model, as soon as it has time. */
 export const everyFrame: Tuning = {
@@ -19,14 +23,16 @@ export const everyFrame: Tuning = {
 
 /** A supervisor with a real vision process, and every event it gives, in order. */
 export async function supervise(
-  changes: Partial<VisionStart> = {},
+  changes: Partial<Omit<VisionStart, 'model'>> = {},
   {
     minHangMs = 10_000,
     maxMemoryMb = 512,
     workDir: given,
-  }: { minHangMs?: number; maxMemoryMb?: number; workDir?: string } = {},
+    model = async () => trusted(bundledModel),
+  }: { minHangMs?: number; maxMemoryMb?: number; workDir?: string; model?: () => Promise<ModelSource> } = {},
 ) {
-  const events: (VisionReport | { type: 'down'; down: Ending })[] = []
+  const events: (VisionReport | { type: 'down'; down: Ending } | { type: 'candidate down'; failure: ModelFailure })[] =
+    []
   const waiting = new Set<() => void>()
   const note = (event: (typeof events)[number]) => {
     events.push(event)
@@ -38,9 +44,9 @@ export async function supervise(
     workDir,
     maxMemoryMb,
     minHangMs,
+    model,
     start: {
       type: 'start',
-      modelDir: bundledModel,
       threads: 1,
       tuning: everyFrame,
       source: { source: 'replay', path: demoPhotos, width: 320, height: 240, fps: 30 },
@@ -48,6 +54,7 @@ export async function supervise(
     },
     onReport: note,
     onDown: (down) => note({ type: 'down', down }),
+    onCandidateDown: (failure) => note({ type: 'candidate down', failure }),
   })
   const stop = new AbortController()
   const ended = supervisor.run(stop.signal)

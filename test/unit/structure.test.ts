@@ -30,7 +30,10 @@ const directions = [
     from: `src/${name}/`,
     mayImport: [new RegExp(`^src/(${name}|core|lib)/`), anyPackage],
   })),
-  { from: 'src/daemon.ts', mayImport: [new RegExp(`^src/(${features.join('|')}|core|lib)/`), anyPackage] },
+  ...['src/daemon.ts', 'src/updates.ts'].map((from) => ({
+    from,
+    mayImport: [new RegExp(`^src/(${features.join('|')}|core|lib)/|^src/updates.ts$`), anyPackage],
+  })),
   { from: 'src/cli/', mayImport: [/^src\/(?!main\.ts)/, anyPackage] },
 ]
 

@@ -8,6 +8,7 @@ type Tools = {
   ) => (...args: Args) => Promise<void>
   readonly wholeNumber: (text: string) => number
   readonly allowedBy: (schema: v.GenericSchema<string, string>) => (text: string) => string
+  readonly withBroker: (command: Command) => Command
 }
 
 const overview = `
@@ -45,9 +46,31 @@ const unsignedHelp = `
 Where the key is kept elsewhere:
   --unsigned FILE writes what is to be signed; sightd ota sign FILE --key KEY.pem there; sightd ota import FILE here.`
 
+const indexHelp = `
+A device that has committed a model with rollback index N never again installs one with a lower index, whoever signs it:
+raise it when older models must not run again. It is signed with the model and stays.`
+
+const statusHelp = `
+Trouble, and exit code 1: the newest update of a device was rolled back, refused or failed (unless by command), its metadata
+has expired, or no device is there. What the broker keeps of a device that is offline tells of the past.
+
+Examples:
+  sightd ota status --group porch              has the rollout gone well?
+  sightd ota status --follow                   the same, until Ctrl-C
+  sightd ota status --json | jq '.devices[] | select(.troubles != [])'`
+
+const hintHelp = `
+Without it devices find out by themselves, at their next look (ota.poll_h). It carries no trust: who can publish it can have
+devices look, no more. The message is retained, for devices that are away; --clear takes it away.`
+
 /** `sightd ota`: the operator's side of model updates. */
-export function addOtaCommands(ota: Command, { does, wholeNumber, allowedBy }: Tools, signal: AbortSignal): void {
+export function addOtaCommands(
+  ota: Command,
+  { does, wholeNumber, allowedBy, withBroker }: Tools,
+  signal: AbortSignal,
+): void {
   const percent = (text: string) => Number(allowedBy(percentText)(text))
+  const index = (text: string) => Number(allowedBy(indexText)(text))
   const from = (text: string) => Date.parse(allowedBy(timeText)(text))
   ota.description('approve models and roll them out to groups of devices').addHelpText('after', overview)
 
@@ -86,6 +109,8 @@ export function addOtaCommands(ota: Command, { does, wholeNumber, allowedBy }: T
   writing(ota.command('add'))
     .description('approve a model: scan it, run its golden samples, sign it')
     .argument('<model-dir>', 'model folder')
+    .option('--rollback-index <n>', 'devices that have run it refuse models with a lower one (default: 0)', index)
+    .addHelpText('after', indexHelp)
     .action(does(async (dir, options) => (await import('./models.ts')).addModel(dir, options, signal)))
   writing(ota.command('promote'))
     .description('say that a group should run an approved model')
@@ -144,6 +169,19 @@ export function addOtaCommands(ota: Command, { does, wholeNumber, allowedBy }: T
     .option('--root <file>', "the root that devices have (default: the repository's own 1.root.json)")
     .option('--json', 'print JSON: source, roles, models, groups, targets, findings')
     .action(does(async (source, options) => (await import('./audit.ts')).audit(source, options, signal)))
+
+  withBroker(ota.command('status').description('which device runs which model, and how its updates go'))
+    .option('-g, --group <name>', 'only devices of this group')
+    .option('--follow', 'go on until Ctrl-C')
+    .option('--json', 'print JSON: broker, base, devices; with --follow, one object per change')
+    .addHelpText('after', statusHelp)
+    .action(does(async (options) => (await import('./status.ts')).status(options, signal)))
+  withBroker(ota.command('hint').description('tell devices that the repository has something newer, so that they look'))
+    .option('--repo <dir>', 'repository folder (default: repository)')
+    .option('--clear', 'take the hint away')
+    .option('--json', 'print JSON')
+    .addHelpText('after', hintHelp)
+    .action(does(async (options) => (await import('./hint.ts')).hint(options, signal)))
 }
 
 function common(command: Command): Command {
@@ -171,6 +209,10 @@ const percentText = v.pipe(
     (text) => /^\d{1,3}(\.\d{1,2})?$/.test(text) && Number(text) <= 100,
     'a number from 0 to 100, at most two decimal places',
   ),
+)
+const indexText = v.pipe(
+  v.string(),
+  v.check((text) => /^\d{1,10}$/.test(text) && Number(text) < 2 ** 31, 'a whole number from 0 to 2147483647'),
 )
 const portText = v.pipe(
   v.string(),

@@ -45,6 +45,7 @@ describe('describeKeys', () => {
       'pictures',
       'mqtt',
       'home_assistant',
+      'ota',
       'governor',
       'web',
       'log',
@@ -67,7 +68,8 @@ describe('describeKeys', () => {
     ['camera.path', 'text'],
     ['camera.width', 'a number, whole, at least 32, at most 4096, an even number'],
     ['inference.threshold', 'a number, at least 0, at most 1'],
-    ['id', '1 to 36 lower-case letters, digits and hyphens, other than `all`'],
+    ['id', '1 to 36 lower-case letters, digits and hyphens, other than `all` and `update`'],
+    ['ota.sources', 'a list, at most 8 of them'],
     ['log.level', '`fatal`, `error`, `warn`, `info`, `debug`, `trace`'],
   ])('says what %s may be', (path, allowed) => {
     expect(keyAt(path)?.allowed).toBe(allowed)

@@ -34,6 +34,8 @@ describe('LiveConfig', () => {
     ['a whole section of others', { camera: null }, "camera: can't be set over MQTT"],
     ['a key that opens a file', { model: { path: '/x' } }, "model.path: can't be set over MQTT"],
     ['another host', { mqtt: { url: 'mqtt://evil' } }, "mqtt.url: can't be set over MQTT"],
+    ['where models come from', { ota: { sources: [] } }, "ota.sources: can't be set over MQTT"],
+    ['when they may take over', { ota: { window: null } }, "ota.window: can't be set over MQTT"],
     ['pictures', { pictures: { on_request: true } }, "pictures.on_request: can't be set over MQTT"],
     ['a slip of the finger', { inference: { treshold: 1 } }, 'did you mean inference.threshold?'],
     ['a section for a key', { inference: 5 }, "inference: can't be set over MQTT"],

@@ -51,6 +51,19 @@ describe('parseConfig', () => {
         outbox_max_days: 7,
       },
       home_assistant: { enabled: true, prefix: 'homeassistant', labels: ['person'] },
+      ota: {
+        sources: [],
+        group: 'default',
+        redirect_hosts: [],
+        poll_h: 6,
+        install: 'auto',
+        self_test_s: 120,
+        shadow_s: 60,
+        probation_min: 10,
+        probation_results: 500,
+        max_slowdown: 1.5,
+        max_model_mb: 256,
+      },
       governor: { enabled: true, hot_c: 80, cool_c: 75 },
       web: {},
       log: { level: 'info' },
@@ -106,6 +119,36 @@ describe('parseConfig', () => {
       `${camera}events:\n  zones:\n    door: [[0, 0], [1, 1]]\n`,
       /^c\.yaml:6: events\.zones\.door: .*at least 3 points/,
     ],
+    [
+      'a source of models without a root to trust',
+      `${camera}ota: { sources: [/mnt/stick] }\n`,
+      /^c\.yaml:4: ota\.root_file: found nothing, has to be given together with ota\.sources$/,
+    ],
+    [
+      'a source of models that is none',
+      `${camera}ota:\n  root_file: r\n  sources:\n    - stick\n    - ftp://a\n`,
+      /^c\.yaml:6: ota\.sources\[1\]: found "ftp:\/\/a", has to be https:\/\/…, http:\/\/… or a folder$/,
+    ],
+    [
+      'too many of them',
+      `${camera}ota:\n  root_file: r\n  sources: [a, b, c, d, e, f, g, h, i]\n`,
+      /^c\.yaml:6: ota\.sources: found \[.*\], has to be at most 8 of them$/,
+    ],
+    [
+      'authorities for a source without TLS',
+      `${camera}ota: { sources: ['http://a'], root_file: r, ca_file: ca.pem }\n`,
+      /^c\.yaml:4: ota\.ca_file: found "ca\.pem", has to be left out, since no ota\.sources begins with https:/,
+    ],
+    [
+      'hosts that a folder can not redirect to',
+      `${camera}ota: { sources: [a], root_file: r, redirect_hosts: [b] }\n`,
+      /^c\.yaml:4: ota\.redirect_hosts: found \["b"\], has to be left out, since no ota\.sources is a URL$/,
+    ],
+    [
+      'a window that is none',
+      `${camera}ota:\n  window: 22:00\n`,
+      /^c\.yaml:5: ota\.window: found "22:00", has to be two times of day such as 02:00-04:30$/,
+    ],
     ['an alias that merges', 'camera: &a\n  path: x\nmodel:\n  <<: *a\n', /^c\.yaml:4: aliases/],
     ['an alias inside itself', 'camera: &a [*a]\n', /^c\.yaml:1: aliases/],
     ['a scalar for a document', 'hello\n', /^c\.yaml:1: has to be keys with values/],
@@ -147,6 +190,13 @@ describe('parseConfig', () => {
     const messages = messagesFor(`${camera}mqtt:\n  url: ${url}\n`).join('\n')
     expect(messages).toContain('***@host')
     expect(messages).not.toMatch(/hunter2|user[:@]/)
+  })
+
+  test('refuses one in a source of models, without repeating it', () => {
+    const text = `${camera}ota: { root_file: r, sources: ['https://user:hunter2@host'] }\n`
+    expect(messagesFor(text)).toEqual([
+      'c.yaml:4: ota.sources[0]: found "https://***@host", has to be a URL without user name and password',
+    ])
   })
 
   test('reads back any configuration that is written as YAML', () => {
@@ -229,6 +279,18 @@ describe('loadConfig', () => {
       camera: { path: join(folder, '../photos') },
       model: { path: join(folder, 'model') },
       mqtt: { password_file: '/run/secret' },
+    })
+  })
+
+  test('takes folders of models from there too, and leaves URLs as they are', async () => {
+    const path = await configFile(
+      `${camera}ota: { sources: ['https://a/b', ../stick, /mnt/c], root_file: 1.root.json, ca_file: tls/ca.pem }\n`,
+    )
+    const folder = dirname(path)
+    expect((await loadConfig(path)).ota).toMatchObject({
+      sources: ['https://a/b', join(folder, '../stick'), '/mnt/c'],
+      root_file: join(folder, '1.root.json'),
+      ca_file: join(folder, 'tls/ca.pem'),
     })
   })
 

@@ -1,6 +1,9 @@
+import fc from 'fast-check'
 import * as v from 'valibot'
 import { describe, expect, test } from 'vitest'
+import { groupSchema } from '../../../src/config/ota-schema.ts'
 import { configSchema, deviceIdSchema } from '../../../src/config/schema.ts'
+import { requireGroupName } from '../../../src/ota/groups.ts'
 
 const accepts = (sections: object) => v.is(configSchema, { camera: { source: 'replay', path: 'photos' }, ...sections })
 
@@ -32,6 +35,23 @@ describe('configSchema', () => {
     { governor: { hot_c: 70, cool_c: 69 } },
     { home_assistant: { enabled: false, labels: [] } },
     { web: { port: 9464 } },
+    {
+      ota: {
+        sources: ['https://models.example.org/a?b=c', 'http://10.0.0.1:8000', 'stick', '/mnt/stick'],
+        root_file: '1.root.json',
+      },
+    },
+    { ota: { root_file: '1.root.json', group: 'Porch_1-a' } },
+    {
+      ota: {
+        sources: ['https://[::1]/'],
+        root_file: 'r',
+        ca_file: 'ca.pem',
+        redirect_hosts: ['cdn.example.org', 'a:8443', '[::1]:1'],
+      },
+    },
+    { ota: { poll_h: 0.01, install: 'manual', window: '22:00-06:00', shadow_s: 0, probation_min: 0.01 } },
+    { ota: { probation_results: 100_000, max_slowdown: 1.05, max_model_mb: 1024 } },
   ])('accepts %j', (sections) => {
     expect(accepts(sections)).toBe(true)
   })
@@ -101,6 +121,35 @@ describe('configSchema', () => {
     { model: { path: '' } },
     { name: '' },
     { log: { level: 'loud' } },
+    { ota: { sources: ['https://models.example.org'] } },
+    { ota: { sources: ['https://me:secret@models.example.org'], root_file: 'r' } },
+    { ota: { sources: ['http://me@models.example.org'], root_file: 'r' } },
+    { ota: { sources: ['ftp://models.example.org'], root_file: 'r' } },
+    { ota: { sources: ['file:///srv/repository'], root_file: 'r' } },
+    { ota: { sources: ['https:models.example.org'], root_file: 'r' } },
+    { ota: { sources: ['https://'], root_file: 'r' } },
+    { ota: { sources: [''], root_file: 'r' } },
+    { ota: { sources: 'https://models.example.org', root_file: 'r' } },
+    { ota: { sources: Array.from({ length: 9 }, (_, i) => `/mnt/${i}`), root_file: 'r' } },
+    { ota: { sources: ['http://models.example.org'], root_file: 'r', ca_file: 'ca.pem' } },
+    { ota: { sources: ['/mnt/stick'], root_file: 'r', redirect_hosts: ['cdn.example.org'] } },
+    { ota: { sources: ['https://a'], root_file: 'r', redirect_hosts: ['https://cdn.example.org'] } },
+    { ota: { sources: ['https://a'], root_file: 'r', redirect_hosts: ['CDN.example.org'] } },
+    { ota: { sources: ['https://a'], root_file: 'r', redirect_hosts: ['a:443'] } },
+    { ota: { sources: ['https://a'], root_file: 'r', redirect_hosts: ['me@a'] } },
+    { ota: { group: 'two words' } },
+    { ota: { poll_h: 0 } },
+    { ota: { poll_h: 169 } },
+    { ota: { install: 'never' } },
+    { ota: { window: '22:00-22:00' } },
+    { ota: { window: 'at night' } },
+    { ota: { shadow_s: 3601 } },
+    { ota: { probation_min: 0 } },
+    { ota: { probation_results: 1.5 } },
+    { ota: { probation_results: 0 } },
+    { ota: { max_slowdown: 1 } },
+    { ota: { max_model_mb: 1025 } },
+    { ota: { password: 'hunter2' } },
   ])('refuses %j', (sections) => {
     expect(accepts(sections)).toBe(false)
   })
@@ -116,7 +165,26 @@ test.each([
   ['pi/4', false],
   ['all', false],
   ['all-1', true],
+  ['update', false],
+  ['update-1', true],
   ['pi\n', false],
 ])('as a device id, %j is accepted: %s', (id, isAccepted) => {
   expect(v.is(deviceIdSchema, id)).toBe(isAccepted)
+})
+
+test('a group is named as `sightd ota promote` names it', () => {
+  const isPromoted = (name: string) => {
+    try {
+      requireGroupName(name)
+      return true
+    } catch {
+      return false
+    }
+  }
+  const likely = fc.stringMatching(/^[A-Za-z0-9_. -]{0,65}$/)
+  const examples = ['', 'a'.repeat(64), 'a'.repeat(65), '_a', 'a\n'].map((name): [string] => [name])
+  fc.assert(
+    fc.property(fc.oneof(fc.string(), likely), (name) => v.is(groupSchema, name) === isPromoted(name)),
+    { examples },
+  )
 })

@@ -23,6 +23,9 @@ const source = fc.record({
   fps: positive,
 })
 
+const modelSource = fc.record({ dir: text, manifestSha256: fc.option(fc.stringMatching(/^[0-9a-f]{64}$/)) })
+const threads = fc.integer({ min: 1, max: 64 })
+
 const tuning: fc.Arbitrary<Tuning> = fc.record({
   lowestScore: fc.option(unit),
   maxFps: fc.option(positive),
@@ -34,8 +37,8 @@ const tuning: fc.Arbitrary<Tuning> = fc.record({
 const command: fc.Arbitrary<VisionCommand> = fc.oneof(
   fc.record({
     type: fc.constant('start' as const),
-    modelDir: text,
-    threads: fc.integer({ min: 1, max: 64 }),
+    model: modelSource,
+    threads,
     source,
     tuning,
   }),
@@ -50,8 +53,11 @@ const command: fc.Arbitrary<VisionCommand> = fc.oneof(
     },
     { requiredKeys: ['type', 'requestId', 'frameId', 'maxBytes'] },
   ),
-  fc.record({ type: fc.constant('stop' as const) }),
+  fc.record({ type: fc.constant('candidate' as const), candidateId: fc.nat(), model: modelSource, threads }),
+  fc.record({ type: fc.constantFrom('swap', 'release', 'stop') }),
 )
+
+const failureCode = fc.constantFrom('model_invalid', 'bad_output', 'vision_failed')
 
 const report: fc.Arbitrary<VisionReport> = fc.oneof(
   visionResult,
@@ -72,9 +78,25 @@ const report: fc.Arbitrary<VisionReport> = fc.oneof(
   }),
   fc.record({
     type: fc.constant('failed' as const),
-    code: fc.constantFrom('model_invalid', 'vision_failed'),
+    code: failureCode,
     message: text,
   }),
+  fc.record({
+    type: fc.constant('candidate' as const),
+    state: fc.constant('ready' as const),
+    candidateId: fc.nat(),
+    model,
+    loadMs: positive,
+  }),
+  fc.record({
+    type: fc.constant('candidate' as const),
+    state: fc.constant('failed' as const),
+    candidateId: fc.nat(),
+    code: failureCode,
+    message: text,
+  }),
+  fc.record({ type: fc.constant('swapped' as const), model }),
+  fc.record({ type: fc.constant('shadow' as const), agreement: unit, activeMs: positive, candidateMs: positive }),
 )
 
 /** What arrives at the other end of the pipe between the processes, which carries JSON and so has no -0. */
@@ -104,6 +126,13 @@ describe('what crosses between the processes', () => {
     ['a rate of 0', { type: 'tune', tuning: { ...everyFrame, maxFps: 0 } }],
     ['an unknown sensitivity', { type: 'tune', tuning: { ...everyFrame, motion: { sensitivity: 'most', idle_s: 5 } } }],
     ['half a tuning', { type: 'tune', tuning: { isPaused: true } }],
+    [
+      'a digest in capitals',
+      { type: 'candidate', candidateId: 1, model: { dir: '/m', manifestSha256: 'A'.repeat(64) }, threads: 1 },
+    ],
+    ['no word on the digest', { type: 'candidate', candidateId: 1, model: { dir: '/m' }, threads: 1 }],
+    ['no threads', { type: 'candidate', candidateId: 1, model: { dir: '/m', manifestSha256: null }, threads: 0 }],
+    ['a model to swap to', { type: 'swap', model: { dir: '/m', manifestSha256: null } }],
     ['a picture without a limit', { type: 'picture', requestId: 1, frameId: null }],
     ['a picture of no bytes', { type: 'picture', requestId: 1, frameId: null, maxBytes: 0 }],
     ['a picture of too many bytes', { type: 'picture', requestId: 1, frameId: null, maxBytes: maxPictureBytes + 1 }],
@@ -121,6 +150,12 @@ describe('what crosses between the processes', () => {
     ['half a frame', { type: 'stopped', counters: { ...none, dropped: 0.5 } }],
     ['an unknown state of the camera', { type: 'camera', state: 'asleep', reason: null }],
     ['a picture beyond what may be asked for', { ...picture, jpeg: 'A'.repeat(1.4 * maxPictureBytes) }],
+    ['a candidate in no known state', { type: 'candidate', candidateId: 1, state: 'gone' }],
+    ['a candidate without a model', { type: 'candidate', candidateId: 1, state: 'ready', loadMs: 1 }],
+    ['a candidate that nobody asked for', { type: 'candidate', state: 'failed', code: 'bad_output', message: '' }],
+    ['more agreement than there can be', { type: 'shadow', agreement: 1.5, activeMs: 1, candidateMs: 1 }],
+    ['a run in negative time', { type: 'shadow', agreement: 1, activeMs: -1, candidateMs: 1 }],
+    ['a swap to nothing', { type: 'swapped' }],
     ['an unknown blame', { type: 'failed', code: 'bad_luck', message: '' }],
   ])('a report with %s is refused', (_, message) => {
     expect(v.is(visionReportSchema, sent(message))).toBe(false)

@@ -3,9 +3,11 @@ import { describe, expect, test } from 'vitest'
 import { schemaFiles } from '../../../docs/schemas.ts'
 import { remoteKeys } from '../../../src/config/live-config.ts'
 import { metricEntries } from '../../../src/core/metrics.ts'
-import { deviceCommands, deviceProperties } from '../../../src/mqtt/device-commands.ts'
+import { updateOutcomes, updatePhases, updatesOff } from '../../../src/core/update-status.ts'
+import { broadcastCommands, deviceCommands, deviceProperties } from '../../../src/mqtt/device-commands.ts'
 import * as schemas from '../../../src/mqtt/messages.ts'
 import { deviceTopics } from '../../../src/mqtt/topics.ts'
+import { updateHintSchema } from '../../../src/mqtt/update-hints.ts'
 import { blocks, messages, section } from '../../support/topics-page.ts'
 
 const topics = {
@@ -15,7 +17,8 @@ const topics = {
   event: { schema: schemas.eventSchema, examples: 3 },
   result: { schema: schemas.resultSchema, examples: 2 },
   metrics: { schema: schemas.metricsSchema, examples: 1 },
-  update: { schema: schemas.updateSchema, examples: 1 },
+  update: { schema: schemas.updateSchema, examples: 3 },
+  'update/event': { schema: schemas.updateEventSchema, examples: 1 },
 }
 
 const plain = ['v', 'id', 'name', 'ts', 'xmin', 'ymin', 'xmax', 'ymax', 'width', 'height', 'version']
@@ -37,7 +40,7 @@ describe('docs/mqtt-topics.md', () => {
   })
 
   test.each(Object.keys(topics))('every field of %s is explained', (topic) => {
-    const names = new Set(propertiesOf(JSON.parse(schemaFiles().get(`${topic}.json`) ?? '')))
+    const names = new Set(propertiesOf(JSON.parse(schemaFiles().get(`${topic.replace('/', '-')}.json`) ?? '')))
     // These say what they are, or the top of the page does.
     for (const name of plain) names.delete(name)
     const words = new Set(
@@ -53,6 +56,21 @@ describe('docs/mqtt-topics.md', () => {
   test('the metrics are those that there are', () => {
     const rows = [...section('## metrics').matchAll(/^\| `(\w+)` \| (.*) \|$/gm)].map(([, key, what]) => [key, what])
     expect(rows).toEqual(Object.entries(metricEntries).map(([key, schema]) => [key, v.getDescription(schema)]))
+  })
+
+  test('every phase and every ending of an update is told', () => {
+    const words = [...updatePhases, ...updateOutcomes].map((word) => `\`${word}\``)
+    expect(words.filter((word) => !section('## update').includes(word))).toEqual([])
+  })
+
+  test('a hint looks as a device takes it', () => {
+    const [, hint = ''] = /-t sightd\/update\/hint -m '(.*?)'/.exec(section('## Hints')) ?? []
+    expect(v.is(updateHintSchema, JSON.parse(hint))).toBe(true)
+  })
+
+  test('the commands that may be asked of all are told', () => {
+    const [, list = ''] = /It takes (.*?) only/.exec(section('## Commands')) ?? []
+    expect([...list.matchAll(/`(\w+)`/g)].map(([, name]) => name)).toEqual([...broadcastCommands])
   })
 
   test('the messages to and from commands are such, on topics that there are', () => {
@@ -72,6 +90,8 @@ describe('docs/mqtt-topics.md', () => {
       restart: async () => {},
       settings: () => ({ config: {}, overlay: {} }),
       change: async () => undefined,
+      updates: undefined,
+      updateStatus: () => updatesOff,
     }
     const headings = [...section('## Commands').matchAll(/^### (.*)$/gm)].map(([, name]) => name)
     expect(headings.sort()).toEqual(Object.keys(deviceCommands(device, () => {})).sort())

@@ -38,9 +38,9 @@ const wrong = { v: 2, ts: 1, status: 'fine', in_progress: 'no', transaction: {} 
 /** For each schema, payloads that it must take, and such that it must not. */
 const cases = Object.keys(schemas).map((name) => {
   const sent = messages().filter(({ topic }) => topic.includes(`/${name}/`))
-  const examples = (sent.length > 0 ? sent.map(({ payload }) => payload) : blocks('json', section(`## ${name}`))).map(
-    parseObject,
-  )
+  const examples = (
+    sent.length > 0 ? sent.map(({ payload }) => payload) : blocks('json', section(`## ${name.replace('-', '/')}`))
+  ).map(parseObject)
   return {
     name,
     schema: parseObject(read(`${name}.json`)),

@@ -158,12 +158,14 @@ describe('discoveryPayload', () => {
     expect([...new Set(topics)].sort()).toEqual([
       `command_topic ${own}/inference/set`,
       `command_topic ${own}/max_fps/set`,
+      `command_topic ${own}/request/install_update`,
       `command_topic ${own}/request/restart`,
       `command_topic ${own}/threshold/set`,
       `image_topic ${own}/event/snapshot`,
       `image_topic ${own}/snapshot`,
       `json_attributes_topic ${own}/current`,
       `json_attributes_topic ${own}/state`,
+      `json_attributes_topic ${own}/update`,
       `state_topic ${own}/current`,
       `state_topic ${own}/metrics`,
       `state_topic ${own}/state`,
@@ -199,8 +201,12 @@ describe('discoveryPayload', () => {
     expect(v.parse(updateSchema, exampleMessages.update)).toEqual(exampleMessages.update)
   })
 
-  test("the update message is the update entity's state, so it has no field that Home Assistant refuses", () => {
-    expect(accepted.update_payload.names).toEqual(expect.arrayContaining(Object.keys(updateSchema.entries)))
+  test("an update is installed by our own command, and what the template makes of it has Home Assistant's fields only", () => {
+    const entity = discoveryPayload(device).cmps['model_update']
+    expect(entity?.['pl_inst']).toBe('{}')
+    const fields = [...`${entity?.['val_tpl']}`.matchAll(/'(\w+)':/g)].map(([, name]) => name)
+    expect(fields).toHaveLength(4)
+    expect(accepted.update_payload.names).toEqual(expect.arrayContaining(fields))
   })
 
   test('the status is one of those that it announces', () => {

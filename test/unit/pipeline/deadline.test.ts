@@ -32,6 +32,16 @@ describe('ProgressDeadline', () => {
       [reports.ready, reports.camera('online'), ...slow(20, 200), ...slow(1000, 64)],
       50_000,
     ],
+    [
+      'after a swap, what the new model needs: a fast one',
+      [reports.ready, reports.camera('online'), ...slow(1000, 64), reports.swapped],
+      10_000,
+    ],
+    [
+      'after a swap, what the new model needs: a slow one',
+      [reports.ready, reports.camera('online'), ...slow(20, 64), reports.swapped, ...slow(400, 1)],
+      20_000,
+    ],
   ])('allows %s', (_, noted, limitMs) => {
     expect(limitAfter(...noted)).toBe(limitMs)
   })
@@ -63,6 +73,9 @@ describe('ProgressDeadline', () => {
     [true, reports.ready],
     [true, reports.result()],
     [true, reports.skipping],
+    [true, reports.swapped],
+    [true, reports.shadow],
+    [false, reports.candidate],
     [false, reports.picture],
     [false, reports.failed],
     [false, reports.stopped],

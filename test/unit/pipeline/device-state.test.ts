@@ -5,8 +5,8 @@ import * as reports from './reports.ts'
 
 type Down = Parameters<DeviceState['noteDown']>[0]
 
-const crashed: Down = { reason: 'killed by SIGSEGV', isModelInvalid: false }
-const badModel: Down = { reason: 'not an ONNX file', isModelInvalid: true }
+const crashed: Down = { reason: 'killed by SIGSEGV', fault: 'died' }
+const badModel: Down = { reason: 'not an ONNX file', fault: 'model_invalid' }
 const { ready, camera } = reports
 
 function deviceAfter(...events: (VisionReport | Down)[]): DeviceState {
@@ -55,6 +55,11 @@ describe('what a device knows', () => {
       reason: 'no device',
     })
     expect(deviceAfter(ready, camera('online'), crashed).camera).toMatchObject({ state: 'unknown', reason: null })
+  })
+
+  test('of its model follows a swap', () => {
+    expect(deviceAfter(ready, reports.swapped).model?.version).toBe('2')
+    expect(deviceAfter(ready, reports.candidate).model?.version).toBe('1')
   })
 
   test('of its model outlasts the process', () => {

@@ -10,6 +10,9 @@ export const ready: VisionReport = { type: 'ready', model, loadMs: 100 }
 export const skipping: VisionReport = { type: 'skipping', counters }
 export const stopped: VisionReport = { type: 'stopped', counters }
 export const picture: VisionReport = { type: 'picture', requestId: 1, jpeg: null, reason: 'no frame', frame: null }
+export const candidate: VisionReport = { type: 'candidate', state: 'ready', candidateId: 1, model, loadMs: 100 }
+export const swapped: VisionReport = { type: 'swapped', model: { ...model, version: '2' } }
+export const shadow: VisionReport = { type: 'shadow', agreement: 1, activeMs: 20, candidateMs: 20 }
 export const failed: VisionReport = { type: 'failed', code: 'vision_failed', message: 'out of memory' }
 
 export function camera(state: CameraState, reason: string | null = null): VisionReport {

@@ -1,0 +1,17 @@
+import { SightdError } from '../core/errors.ts'
+import type { RawOutputs } from './decode.ts'
+
+/** Throws a SightdError `bad_output` that names the first output with NaN or infinity in it. */
+export function checkFinite(outputs: RawOutputs): void {
+  for (const [name, values] of Object.entries(outputs)) {
+    if (values instanceof Float32Array && !areFinite(values))
+      throw new SightdError('bad_output', `the model's output ${name} has NaN or infinity in it`)
+  }
+}
+
+/** A sum of float32 values in float64 can't overflow, and each NaN or infinity stays in it: one addition per value. */
+function areFinite(values: Float32Array): boolean {
+  let sum = 0
+  for (let i = 0; i < values.length; i++) sum += values[i] ?? 0
+  return Number.isFinite(sum)
+}
