@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { type ConversionConfig, toJsonSchema } from '@valibot/to-json-schema'
 import { isJsonObject } from '../src/lib/json.ts'
 import {
+  crashSchema,
   currentSchema,
   eventSchema,
   infoSchema,
@@ -25,6 +26,7 @@ export const messages = {
   metrics: metricsSchema,
   update: updateSchema,
   'update-event': updateEventSchema,
+  crash: crashSchema,
   request: requestSchema,
   response: responseSchema,
 } as const

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { extname, join } from 'node:path'
 import { readBrokerLogin } from './config/broker-login.ts'
@@ -9,17 +8,21 @@ import type { Metrics } from './core/metrics.ts'
 import { foundObjects } from './core/prediction.ts'
 import { describeView, emptyView } from './core/scene.ts'
 import { updatesOff } from './core/update-status.ts'
-import { packageRoot, packageVersions } from './lib/package.ts'
+import { packageRoot } from './lib/package.ts'
 import { MqttDevice } from './mqtt/device.ts'
 import { startEmbeddedBroker } from './mqtt/embedded-broker.ts'
 import { EventPictures } from './pipeline/event-pictures.ts'
 import { Pipeline } from './pipeline/pipeline.ts'
 import type { RunSummary } from './pipeline/run-stats.ts'
-import { defaultDeviceId, readBoard, residentBytes } from './system/board.ts'
-import { isSlowed, readTemperature, readThrottled } from './system/board-sensors.ts'
+import { readBootId } from './system/board.ts'
+import { CrashRecord } from './system/crash-record.ts'
+import { identify } from './system/identity.ts'
 import type { Log } from './system/log.ts'
+import type { ServiceManager } from './system/service-manager.ts'
+import { ServiceReport } from './system/service-report.ts'
 import { openStateFolder, stateFolderPath } from './system/state-folder.ts'
 import { statusLine } from './system/status-line.ts'
+import { Vitals } from './system/vitals.ts'
 import { startWeb } from './system/web.ts'
 import { openWorkFolder } from './system/work-folder.ts'
 
@@ -32,12 +35,17 @@ export type DaemonOptions = {
   /** End after this many results. */
   readonly maxResults: number | undefined
   readonly log: Log
+  readonly service: ServiceManager
+  /** Is given what to do with each log line, with a failure that ends the process, and when the configuration is to be read anew. */
+  readonly onOpen: (hooks: DaemonHooks) => void
   /** Called every second with one line on how it goes. */
   readonly onStatus: (line: string) => void
   readonly signal: AbortSignal
   /** Where the board's own files are, `/sys` among them. */
   readonly boardRoot?: string
 }
+
+export type DaemonHooks = Pick<CrashRecord, 'note' | 'write'> & { readonly reload: () => Promise<void> }
 
 export type DaemonSummary = RunSummary & {
   readonly memoryMb: { readonly control: number; readonly vision: number | null }
@@ -55,7 +63,7 @@ const dayMs = 24 * 3600 * 1000
 
 /** The control process: builds every part, wires them, and takes them down in reverse when `signal` aborts. */
 export async function runDaemon(options: DaemonOptions): Promise<DaemonSummary> {
-  const { configure, reread, isDemo, maxResults, log, onStatus, signal, boardRoot = '/' } = options
+  const { configure, reread, isDemo, maxResults, log, service, onOpen, onStatus, signal, boardRoot = '/' } = options
   await using cleanup = new AsyncDisposableStack()
   const every = (ms: number, act: () => unknown) => {
     const timer = setInterval(act, ms)
@@ -68,6 +76,9 @@ export async function runDaemon(options: DaemonOptions): Promise<DaemonSummary> 
   const workFolder = cleanup.use(await openWorkFolder())
   const statePath = isDemo ? join(workFolder.path, 'state') : stateFolderPath(configure({}).state_dir)
   const stateFolder = cleanup.use(await openStateFolder(statePath))
+  const record = await CrashRecord.open(stateFolder.path, await readBootId())
+  cleanup.defer(() => record.close())
+  if (record.crash !== undefined) log.warn(record.crash, 'the run before ended without an end in good order')
   const config = await LiveConfig.open(configure, stateFolder.path)
   if (config.problem !== undefined)
     log.warn({ problem: config.problem }, 'settings made over MQTT are not all in force')
@@ -75,15 +86,13 @@ export async function runDaemon(options: DaemonOptions): Promise<DaemonSummary> 
   // A secret that is missing or open to others is a mistake to be told at once, not an outage.
   await readBrokerLogin(mqtt)
 
-  const board = await readBoard()
-  const id = config.current.id ?? (await defaultDeviceId(board))
-  const versions = packageVersions()
-  const boot = randomBytes(4).toString('hex')
-  const started = new Date().toISOString()
-  const startMs = performance.now()
+  const identity = await identify(config.current.id)
+  const { id, boot, started, sw } = identity
+  const vitals = new Vitals(boardRoot)
+  const report = new ServiceReport(service)
   const broker = isDemo ? cleanup.use(await startEmbeddedBroker(firstBrokerPort)) : undefined
   const url = broker?.url ?? mqtt.url
-  log.info({ version: versions.own, id, boot, state: stateFolder.path, broker: url }, 'sightd starts')
+  log.info({ version: sw, id, boot, state: stateFolder.path, broker: url }, 'sightd starts')
   if (broker !== undefined)
     log.info(
       { try: `mosquitto_sub -h 127.0.0.1 -p ${broker.port} -v -t '${mqtt.base_topic}/#'` },
@@ -195,18 +204,8 @@ export async function runDaemon(options: DaemonOptions): Promise<DaemonSummary> 
   })
 
   const info = () => ({
-    v: 1 as const,
-    id,
+    ...identity,
     name: config.current.name ?? id,
-    sw: versions.own,
-    node: process.versions.node,
-    ort: versions.ort,
-    os: board.os,
-    arch: process.arch,
-    board: board.model,
-    serial: board.serial,
-    boot,
-    started,
     capabilities: ['classification', 'detection', ...(config.current.pictures.on_request ? ['snapshot'] : [])],
   })
   const publishState = (isHeartbeat = false) =>
@@ -234,44 +233,50 @@ export async function runDaemon(options: DaemonOptions): Promise<DaemonSummary> 
     publishState()
   }
   apply()
+  if (record.crash !== undefined) device.publish.crash(record.crash)
   device.start()
-
-  let reading: { tempC: number | null; throttled: number | null } = { tempC: null, throttled: null }
-  let visionBytes: number | undefined
-  const metrics = (): Metrics => ({
-    uptime_s: Math.round((performance.now() - startMs) / 1000),
-    control_rss_mb: toMegabytes(process.memoryUsage.rss()),
-    vision_rss_mb: visionBytes === undefined ? null : toMegabytes(visionBytes),
-    temp_c: reading.tempC,
-    throttled: reading.throttled === null ? null : (reading.throttled & 0b100) !== 0,
-    undervoltage: reading.throttled === null ? null : (reading.throttled & 0b1) !== 0,
-    ...pipeline.metrics,
-    ...device.metrics,
+  onOpen({
+    note: (line) => record.note(line),
+    write: (error) => record.write(error),
+    reload: async () => {
+      try {
+        const later = config.reload(await reread())
+        apply()
+        if (later.length > 0)
+          log.warn({ keys: later }, 'configuration read anew; these keys hold from the next start on')
+        else log.info({}, 'configuration read anew')
+      } catch (error) {
+        log.error({ problem: describeError(error) }, 'configuration not read anew: all stays as it is')
+      }
+    },
   })
-  const pollBoard = async () => {
-    const [tempC, throttled] = await Promise.all([readTemperature(boardRoot), readThrottled(boardRoot)])
-    reading = { tempC, throttled }
-    pipeline.noteBoard(reading)
-    updater?.noteThrottled(isSlowed(throttled))
+
+  const metrics = (): Metrics => ({ ...vitals.metrics, ...pipeline.metrics, ...device.metrics })
+  const readVitals = async () => {
+    pipeline.noteBoard(await vitals.readBoard())
+    updater?.noteThrottled(vitals.isSlowed)
   }
-  await pollBoard()
-  every(boardPollMs, pollBoard)
+  await readVitals()
+  every(boardPollMs, readVitals)
   every(heartbeatMs, () => {
     publishState(true)
     device.publish.metrics(metrics())
   })
   every(1000, async () => {
-    visionBytes = await residentBytes(pipeline.pid)
+    await vitals.measure(pipeline.pid)
     publishState()
     publishUpdate()
-    onStatus(statusLine(pipeline.condition, `${url} ${device.isConnected ? 'connected' : 'away'}`, metrics()))
+    const { condition, isProgressing } = pipeline
+    const line = statusLine(condition, `${url} ${device.isConnected ? 'connected' : 'away'}`, metrics())
+    report.note({ ...condition, isProgressing, line })
+    onStatus(line)
   })
   if (web.port !== undefined)
     await startWeb({
       port: web.port,
       metrics,
       health: () => pipeline.health,
-      labels: () => ({ id, version: versions.own, model: pipeline.model?.name ?? 'none' }),
+      labels: () => ({ id, version: sw, model: pipeline.model?.name ?? 'none' }),
     }).then(
       (page) => cleanup.use(page),
       // A device should not go blind because a port is taken.
@@ -280,13 +285,10 @@ export async function runDaemon(options: DaemonOptions): Promise<DaemonSummary> 
 
   const running = AbortSignal.any([signal, done.signal])
   await Promise.all([pipeline.run(running), updater?.run(running)])
+  const { control_rss_mb: control, vision_rss_mb: vision } = metrics()
   return {
     ...pipeline.stats.summary(pipeline.counters),
-    memoryMb: { control: toMegabytes(process.memoryUsage.rss()), vision: metrics().vision_rss_mb },
+    memoryMb: { control, vision },
     isRestart: isRestart && !signal.aborted,
   }
-}
-
-function toMegabytes(bytes: number): number {
-  return Math.round(bytes / megabyte)
 }

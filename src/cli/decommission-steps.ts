@@ -67,8 +67,8 @@ export async function takeAway(
     await device.leave()
 
     // `status` goes last: until then whoever looks is told that the device is offline.
-    const { status, info, state, current, update, snapshot, eventSnapshot } = topics
-    const all = new Set([discovery, info, state, current, update, snapshot, eventSnapshot, ...found.keys()])
+    const { status, info, state, current, update, crash, snapshot, eventSnapshot } = topics
+    const all = new Set([discovery, info, state, current, update, crash, snapshot, eventSnapshot, ...found.keys()])
     all.delete(status)
     const cleared: string[] = []
     const left: string[] = []

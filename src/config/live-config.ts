@@ -23,6 +23,9 @@ export const remoteKeys = [
   'log.level',
 ] as const
 
+/** What a reload of the file changes without a restart: the same, and what only the file may say. */
+const reloadable: readonly string[] = [...remoteKeys, 'pictures']
+
 const fileName = 'overlay.json'
 const previousName = 'overlay.previous.json'
 
@@ -31,7 +34,7 @@ const previousName = 'overlay.previous.json'
  * the state folder. A setting that doesn't fit is refused whole; the last good ones stay.
  */
 export class LiveConfig {
-  readonly #build: ConfigBuilder
+  #build: ConfigBuilder
   readonly #folder: string
   #overlay: JsonObject
   #current: Config
@@ -96,6 +99,21 @@ export class LiveConfig {
     return this.problem
   }
 
+  /**
+   * Takes what the file says now, as far as that can change while the daemon runs. Gives the keys that differ and hold from the
+   * next start on. Throws a SightdError `config_invalid`, and changes nothing, when it does not fit with what was set over MQTT.
+   */
+  reload(build: ConfigBuilder): readonly string[] {
+    const next = build(this.#overlay)
+    const [before, now] = [this.#current, next].map((config) => new Map(values(config)))
+    const changed = [...new Set([...(before?.keys() ?? []), ...(now?.keys() ?? [])])].filter(
+      (key) => before?.get(key) !== now?.get(key),
+    )
+    this.#build = (overlay) => withFixed(build(overlay), this.#current)
+    this.#current = withFixed(next, this.#current)
+    return changed.filter((key) => !reloadable.some((part) => key === part || key.startsWith(`${part}.`)))
+  }
+
   /** Writes what is in force, unless that is written down already. */
   async #write(): Promise<void> {
     const text = JSON.stringify(this.#overlay)
@@ -151,6 +169,31 @@ function pick(config: Config): JsonObject {
     const part = name === undefined ? value : isJsonObject(value) ? { [name]: value[name] } : undefined
     return part === undefined ? picked : mergePatch(picked, { [section]: part })
   }, {})
+}
+
+/** All single values, by their paths. */
+function* values(section: object, prefix = ''): Generator<[string, string]> {
+  for (const [key, value] of Object.entries(section)) {
+    if (isJsonObject(value)) yield* values(value, `${prefix}${key}.`)
+    else yield [`${prefix}${key}`, JSON.stringify(value)]
+  }
+}
+
+/** A new configuration, but for what holds from the next start on. */
+function withFixed(next: Config, current: Config): Config {
+  const { name, inference, events, motion, pictures, mqtt, home_assistant: homeAssistant, log } = next
+  const { enabled, threshold, max_fps } = inference
+  return {
+    ...current,
+    name,
+    inference: { ...current.inference, enabled, threshold, max_fps },
+    events,
+    motion,
+    pictures,
+    mqtt: { ...current.mqtt, result_rate: mqtt.result_rate },
+    home_assistant: { ...current.home_assistant, labels: homeAssistant.labels },
+    log,
+  }
 }
 
 function isMissing(error: unknown): boolean {

@@ -232,6 +232,16 @@ export const updateEventSchema = about(
   }),
 )
 
+export const crashSchema = about(
+  'How the run before this one ended, if not in good order. On `<base>/<id>/crash`, QoS 1, retained, at the start after it; stays until the next.',
+  v.strictObject({
+    v: version,
+    ts: about('When it ended or, where nobody knows, when it had begun, UTC.', timestamp),
+    reason: about('In words.', text),
+    log: about('Its last log lines, oldest first; empty when it was killed.', v.array(v.string())),
+  }),
+)
+
 export const responseSchema = about(
   'What became of a request. On `<base>/<id>/response/<command>`, QoS 1, not retained.',
   v.strictObject({

@@ -7,6 +7,7 @@ import { round } from '../lib/round.ts'
 import { currentMessage, eventMessage } from './event-message.ts'
 import type { MqttLink } from './link.ts'
 import {
+  crashSchema,
   currentSchema,
   encodeMessage,
   eventSchema,
@@ -91,6 +92,10 @@ export class Publisher {
   /** Kept until the broker has it, as events are. */
   updateOutcome(outcome: UpdateOutcome): void {
     this.#outbox.add(encodeMessage(updateEventSchema, updateEventMessage(outcome, this.#boot)))
+  }
+
+  crash(crash: { readonly ts: string; readonly reason: string; readonly log: readonly string[] }): void {
+    this.#retain(this.#topics.crash, encodeMessage(crashSchema, { v: 1, ...crash, log: [...crash.log] }))
   }
 
   event(event: SceneEvent, model: VisionModel | undefined): void {

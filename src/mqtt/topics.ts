@@ -23,6 +23,7 @@ export function deviceTopics(baseTopic: string, id: string) {
     result: `${own}/result`,
     event: `${own}/event`,
     metrics: `${own}/metrics`,
+    crash: `${own}/crash`,
     snapshot: `${own}/snapshot`,
     eventSnapshot: `${own}/event/snapshot`,
     /** `<request><command>` is answered on `<response><command>`; `<allRequest><command>` speaks to every device. */

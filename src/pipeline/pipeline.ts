@@ -16,6 +16,10 @@ import { type Picture, VisionSupervisor } from './supervisor.ts'
 /** Below this every box of the network would be a find, and sorting them out would take longer than the network itself. */
 const leastScore = 0.01
 
+/** Silence of the vision side that is too long: without a reason, and while trouble is known and tried again. */
+const unexplainedMs = 90_000
+const explainedMs = 600_000
+
 /** The control side of vision: keeps the vision process running and tuned, and makes events of what it reports. */
 export class Pipeline {
   readonly #options: PipelineOptions
@@ -26,6 +30,7 @@ export class Pipeline {
   readonly stats = new RunStats()
   #config: PipelineConfig
   #governedFps: number | null = null
+  #signMs = performance.now()
 
   constructor(options: PipelineOptions) {
     const { config, model, entry, workDir, onEvent, onView, onCandidateDown } = options
@@ -46,6 +51,7 @@ export class Pipeline {
       },
       onReport: (report) => this.#note(report),
       onDown: (down) => {
+        this.#signMs = performance.now()
         options.log.warn(down, 'vision process is down and will be started again')
         this.#device.noteDown(down)
         this.#events.interrupt(Date.now())
@@ -73,6 +79,17 @@ export class Pipeline {
   /** Whether the model in charge is loaded and works; the camera may be away. */
   get isServing(): boolean {
     return this.#device.isServing
+  }
+
+  /**
+   * Whether work gets finished, or is known why not: what the watchdog of the service is fed with. The supervisor's own
+   * deadlines are shorter: this is for when it fails, too.
+   */
+  get isProgressing(): boolean {
+    const { status } = this.condition
+    // Someone has to act; another start would not help.
+    if (status === 'error') return true
+    return performance.now() - this.#signMs < (status === 'degraded' ? explainedMs : unexplainedMs)
   }
 
   get pid(): number | undefined {
@@ -206,6 +223,7 @@ export class Pipeline {
 
   #note(report: Exclude<VisionReport, PictureReport>): void {
     const { onResult, onModel, onShadow, onChange, log } = this.#options
+    this.#signMs = performance.now()
     if (report.type === 'result') {
       if (this.model === undefined) return
       this.stats.note(report)

@@ -10,9 +10,24 @@ const options = (level: string): pino.LoggerOptions => ({
   formatters: { level: (label) => ({ level: label }) },
 })
 
-/** One JSON object per line on stdout, written at once: the last line before a crash is there. */
-export function createLog(level: string): Log {
-  return pino(options(level), pino.destination({ dest: 1, sync: true }))
+/** One JSON object per line on stdout, written at once: the last line before a crash is there. `onLine` sees each, too. */
+export function createLog(level: string, onLine: (record: string) => void = () => {}): Log {
+  const stdout = pino.destination({ dest: 1, sync: true })
+  const isJournal = process.env['JOURNAL_STREAM'] !== undefined
+  return pino(options(level), {
+    write: (record) => {
+      onLine(record)
+      stdout.write(isJournal ? `<${priorityOf(record)}>${record}` : record)
+    },
+  })
+}
+
+/** The journal's priorities (syslog(3)), which it takes from the beginning of a line (sd-daemon(3)). */
+const priorities: Readonly<Record<string, number>> = { fatal: 2, error: 3, warn: 4, info: 6, debug: 7, trace: 7 }
+
+function priorityOf(record: string): number {
+  // `level` is the first field of each.
+  return priorities[/^\{"level":"(\w+)"/.exec(record)?.[1] ?? ''] ?? 6
 }
 
 /** The same records as short lines for a person at a terminal. */

@@ -30,6 +30,7 @@ async function brokerWithPorch({ status = 'offline', settings = 'allow_anonymous
     'sightd/porch/state': saidState(),
     'sightd/porch/current': saidCurrent('cat'),
     'sightd/porch/update': '{}',
+    'sightd/porch/crash': '{}',
     'sightd/porch/snapshot': 'JPEG',
     'sightd/porch/event/snapshot': 'JPEG',
     'sightd/porch/of/an/older/version': 'x',
@@ -57,8 +58,8 @@ async function keptAt(port: number): Promise<string[]> {
   return topics.sort()
 }
 
-const { status, info, state, current, update, snapshot, eventSnapshot } = deviceTopics('sightd', 'porch')
-const keptByPorch = { status, info, state, current, update, snapshot, eventSnapshot }
+const { status, info, state, current, update, crash, snapshot, eventSnapshot } = deviceTopics('sightd', 'porch')
+const keptByPorch = { status, info, state, current, update, crash, snapshot, eventSnapshot }
 
 const porch = (url: string) => ['decommission', '--broker', url, '--id', 'porch']
 
@@ -110,7 +111,7 @@ describe.skipIf(findProgram('mosquitto') === undefined)(
       expect(await keptAt(port)).toEqual([...kept, ...others].sort())
       const { code, stdout } = await runSightd([...porch(url), '--yes'])
       expect(await keptAt(port)).toEqual(others.toSorted())
-      expect([code, stdout]).toEqual([0, `porch at ${url}: cleared 9 retained messages; its session has ended\n`])
+      expect([code, stdout]).toEqual([0, `porch at ${url}: cleared 10 retained messages; its session has ended\n`])
     })
 
     test('--json names what was cleared; a second time there is nothing', async () => {
@@ -142,7 +143,7 @@ describe.skipIf(findProgram('mosquitto') === undefined)(
       const chatter = setInterval(() => client.publish('sightd/porch/result', '{}'), 20)
       onTestFinished(() => clearInterval(chatter))
       const { stdout } = await runSightd([...porch(url), '--yes', '--json'])
-      expect(JSON.parse(stdout).cleared).toHaveLength(9)
+      expect(JSON.parse(stdout).cleared).toHaveLength(10)
       expect(stdout).not.toContain('result')
     })
 
@@ -252,11 +253,11 @@ describe.skipIf(findProgram('mosquitto') === undefined)(
     ])('on a terminal it shows what there is and asks; %j (skipped without script)', async (keys, code) => {
       const { port, url, kept, others } = await brokerWithPorch()
       const command = new RunningCommand(porch(url), { onTerminal: true })
-      await command.until(({ stdout }) => stdout.includes('clear 9 retained messages and end its session? [y/N] '))
+      await command.until(({ stdout }) => stdout.includes('clear 10 retained messages and end its session? [y/N] '))
       expect(command.stdout).toContain('  sightd/porch/of/an/older/version\r\n')
       command.type(keys)
       expect(await command.exited).toBe(code)
-      expect(command.stdout).toContain(code === 0 ? 'cleared 9 retained' : 'nothing was changed')
+      expect(command.stdout).toContain(code === 0 ? 'cleared 10 retained' : 'nothing was changed')
       expect(await keptAt(port)).toEqual(code === 0 ? others.toSorted() : [...kept, ...others].sort())
     })
   },

@@ -21,11 +21,14 @@ export class RunningSightd {
   #waiting = new Set<() => void>()
 
   /** What it keeps goes into `stateFolder`, or a new one of its own. */
-  constructor(args: readonly string[], { main = entry, stateFolder }: { main?: string; stateFolder?: string } = {}) {
+  constructor(
+    args: readonly string[],
+    { main = entry, stateFolder, env = {} }: { main?: string; stateFolder?: string; env?: NodeJS.ProcessEnv } = {},
+  ) {
     const state = stateFolder ?? mkdtempSync(join(tmpdir(), 'sightd-state-'))
     this.child = spawn(process.execPath, [main, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, STATE_DIRECTORY: state },
+      env: { ...process.env, STATE_DIRECTORY: state, ...env },
     })
     this.child.stdout?.setEncoding('utf8').on('data', (text: string) => this.#take(text))
     this.child.stderr?.setEncoding('utf8').on('data', (text: string) => {
@@ -70,7 +73,9 @@ export class RunningSightd {
     const lines = `${this.#rest}${text}`.split('\n')
     this.#rest = lines.pop() ?? ''
     for (const line of lines) {
-      if (line.startsWith('{')) this.log.push(JSON.parse(line))
+      // The journal's priority may come before it.
+      const json = line.replace(/^<\d>/, '')
+      if (json.startsWith('{')) this.log.push(JSON.parse(json))
     }
     for (const wake of [...this.#waiting]) wake()
   }

@@ -2,6 +2,7 @@ import { chmod, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { readBrokerLogin } from '../../../src/config/broker-login.ts'
+import { noCredentials, serviceCredentials } from '../../../src/config/credentials.ts'
 import { parseConfig } from '../../../src/config/load.ts'
 import { tempFolder } from '../../support/temp-folder.ts'
 
@@ -22,7 +23,7 @@ describe('readBrokerLogin', () => {
   test('reads the files that the configuration names', async () => {
     const folder = await folderWith({ password: 'hunter2\n', ca: pem, cert: pem, key: 'KEY\nmore\n' })
     const files = ['password', 'ca', 'cert', 'key'].map((name) => `${name}_file: ${folder}/${name}`).join(', ')
-    expect(await readBrokerLogin(mqtt(`url: 'mqtts://host', username: me, ${files}`), undefined)).toEqual({
+    expect(await readBrokerLogin(mqtt(`url: 'mqtts://host', username: me, ${files}`), noCredentials)).toEqual({
       username: 'me',
       password: 'hunter2',
       ca: Buffer.from(pem),
@@ -34,12 +35,14 @@ describe('readBrokerLogin', () => {
   test('takes systemd credentials for what the configuration leaves out', async () => {
     const credentials = await folderWith({ 'mqtt-username': 'me\n', 'mqtt-password': 'pw\n' }, 0o440)
     const own = await folderWith({ password: 'mine\n' })
-    expect(await readBrokerLogin(mqtt(''), credentials)).toMatchObject({
+    expect(await readBrokerLogin(mqtt(''), serviceCredentials(credentials))).toMatchObject({
       username: 'me',
       password: 'pw',
       ca: undefined,
     })
-    expect(await readBrokerLogin(mqtt(`password_file: ${own}/password`), credentials)).toMatchObject({
+    expect(
+      await readBrokerLogin(mqtt(`password_file: ${own}/password`), serviceCredentials(credentials)),
+    ).toMatchObject({
       password: 'mine',
     })
   })
@@ -48,21 +51,23 @@ describe('readBrokerLogin', () => {
     'refuses the credential %s for a broker without TLS',
     async (...names) => {
       const credentials = await folderWith(Object.fromEntries(names.map((name) => [name, pem])), 0o440)
-      await expect(readBrokerLogin(mqtt("url: 'mqtt://broker.lan'"), credentials)).rejects.toThrow(
+      await expect(readBrokerLogin(mqtt("url: 'mqtt://broker.lan'"), serviceCredentials(credentials))).rejects.toThrow(
         'mqtt.url: mqtt://broker.lan is without TLS',
       )
-      await readBrokerLogin(mqtt("url: 'mqtts://broker.lan'"), credentials)
+      await readBrokerLogin(mqtt("url: 'mqtts://broker.lan'"), serviceCredentials(credentials))
     },
   )
 
   test('refuses a key without its certificate', async () => {
     const credentials = await folderWith({ 'mqtt-key': 'PEM' }, 0o440)
-    await expect(readBrokerLogin(mqtt("url: 'mqtts://broker.lan'"), credentials)).rejects.toThrow('go together')
+    await expect(readBrokerLogin(mqtt("url: 'mqtts://broker.lan'"), serviceCredentials(credentials))).rejects.toThrow(
+      'go together',
+    )
   })
 
   test('does without either', async () => {
     const nothing = { username: undefined, password: undefined, ca: undefined, cert: undefined, key: undefined }
-    expect(await readBrokerLogin(mqtt(''), undefined)).toEqual(nothing)
+    expect(await readBrokerLogin(mqtt(''), noCredentials)).toEqual(nothing)
   })
 
   test.each(['password_file', 'key_file'])('refuses a %s that others can read', async (key) => {
@@ -70,7 +75,7 @@ describe('readBrokerLogin', () => {
     const config = mqtt(
       `url: 'mqtts://host', ${key}: ${folder}/secret${key === 'key_file' ? `, cert_file: ${folder}/cert` : ''}`,
     )
-    await expect(readBrokerLogin(config, undefined)).rejects.toMatchObject({
+    await expect(readBrokerLogin(config, noCredentials)).rejects.toMatchObject({
       code: 'config_invalid',
       message: `${folder}/secret: others can read this secret (mode 644); chmod 600 it`,
     })
@@ -84,12 +89,15 @@ describe('readBrokerLogin', () => {
     const words = `${folder}/${credential}: holds no certificate (-----BEGIN CERTIFICATE-----)`
     const keyFile = key === 'cert_file' ? `, key_file: ${folder}/mqtt-key` : ''
     const config = mqtt(`url: 'mqtts://host', ${key}: ${folder}/${credential}${keyFile}`)
-    await expect(readBrokerLogin(config, undefined)).rejects.toMatchObject({ code: 'config_invalid', message: words })
-    await expect(readBrokerLogin(mqtt("url: 'mqtts://host'"), folder)).rejects.toThrow(words)
+    await expect(readBrokerLogin(config, noCredentials)).rejects.toMatchObject({
+      code: 'config_invalid',
+      message: words,
+    })
+    await expect(readBrokerLogin(mqtt("url: 'mqtts://host'"), serviceCredentials(folder))).rejects.toThrow(words)
   })
 
   test('names a file that is not there', async () => {
-    await expect(readBrokerLogin(mqtt("url: 'mqtts://host', ca_file: /nowhere/ca.pem"), undefined)).rejects.toThrow(
+    await expect(readBrokerLogin(mqtt("url: 'mqtts://host', ca_file: /nowhere/ca.pem"), noCredentials)).rejects.toThrow(
       "/nowhere/ca.pem: can't be read",
     )
   })

@@ -132,3 +132,39 @@ describe('LiveConfig', () => {
     expect((await stat(join(folder, 'overlay.json'))).ino).toBe(before.ino)
   })
 })
+
+describe('a file that is read anew', () => {
+  const from = (text: string) => (overlay: JsonObject) => parseConfig(text, 'c.yaml', overlay)
+
+  test('what can change does, what is set over MQTT stays on top, and what waits for a restart is named', async () => {
+    const config = await open(await tempFolder())
+    await config.patch({ inference: { max_fps: 2 } })
+    const later = config.reload(
+      from(
+        'camera: { source: synthetic, fps: 7 }\ninference: { threshold: 0.6, max_fps: 9, threads: 2 }\n' +
+          'pictures: { on_request: true }\nmqtt: { url: mqtt://elsewhere, result_rate: 3 }\n',
+      ),
+    )
+    expect(later.toSorted()).toEqual(['camera.fps', 'inference.threads', 'mqtt.url'])
+    expect(config.current).toMatchObject({
+      camera: { fps: 10 },
+      inference: { threshold: 0.6, max_fps: 2 },
+      pictures: { on_request: true },
+      mqtt: { url: 'mqtt://127.0.0.1:1883', result_rate: 3 },
+    })
+    expect(config.current.inference.threads).toBe(undefined)
+    // Later settings come on top of it, and bring nothing of what waits.
+    await config.patch({ inference: { max_fps: null } })
+    expect(config.current).toMatchObject({ camera: { fps: 10 }, inference: { threshold: 0.6, max_fps: 9 } })
+  })
+
+  test('nothing changes when it does not fit with what was set over MQTT', async () => {
+    const config = await open(await tempFolder())
+    await config.patch({ name: 'Porch' })
+    const before = config.current
+    const picky = (overlay: JsonObject) => parseConfig(text.replace('0.5', '7'), 'c.yaml', overlay)
+    expect(() => config.reload(picky)).toThrow('inference.threshold')
+    expect(config.current).toBe(before)
+    expect(config.reload(build)).toEqual([])
+  })
+})

@@ -19,6 +19,7 @@ const topics = {
   metrics: { schema: schemas.metricsSchema, examples: 1 },
   update: { schema: schemas.updateSchema, examples: 3 },
   'update/event': { schema: schemas.updateEventSchema, examples: 1 },
+  crash: { schema: schemas.crashSchema, examples: 1 },
 }
 
 const plain = ['v', 'id', 'name', 'ts', 'xmin', 'ymin', 'xmax', 'ymax', 'width', 'height', 'version']
