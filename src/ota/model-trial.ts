@@ -105,6 +105,13 @@ export class ModelTrial {
     }
   }
 
+  /** Stores the end of a trial that could not be stored when it came. Throws when it still can't be. */
+  async settle(): Promise<void> {
+    const { slots } = this.#options
+    const { stage, candidate } = slots.record
+    if (stage === 'trial' && candidate !== null && this.#doom !== undefined) await slots.giveUp(candidate, this.#doom)
+  }
+
   /** Ends a trial by command. */
   end(ending: Ending): void {
     this.#settled.resolve(ending)

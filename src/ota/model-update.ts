@@ -95,10 +95,11 @@ export class ModelUpdate {
 
   /** From a look to its end. Throws when `signal` aborts, and what passes by itself. */
   async run(signal: AbortSignal): Promise<void> {
-    const { source, slots, log, factorySha256 } = this.#options
+    const { source, slots, trial, log, factorySha256 } = this.#options
     this.reason = null
     // A command that came first may have paused it.
     if (slots.record.paused) return
+    await trial.settle()
     this.#enter('check')
     this.found = await source.look(signal)
     this.checked = new Date().toISOString()
@@ -128,7 +129,9 @@ export class ModelUpdate {
     const known = slots.failureOf(wanted)
     if (known !== undefined) {
       this.reason = `${name} ${version} has failed here (${known}); retry_update tries it again`
-      return
+      // Where a crash came before it was cleaned up after.
+      const { blob } = this.found
+      return slots.clean(blob === undefined ? [] : [blob])
     }
     this.candidate = wanted
     const ending = await this.#judge(wanted, signal)
@@ -181,7 +184,10 @@ export class ModelUpdate {
     this.#enter('waiting')
     let lookMs = performance.now() + pollMs
     for (let { rings } = this.#consented; !mayBegin(); { rings } = this.#consented) {
-      await this.#consented.moreThan(rings, AbortSignal.any([signal, AbortSignal.timeout(windowPollMs)]))
+      await this.#consented.moreThan(
+        rings,
+        AbortSignal.any([signal, AbortSignal.timeout(Math.min(windowPollMs, pollMs))]),
+      )
       signal.throwIfAborted()
       if (performance.now() < lookMs) continue
       await this.#lookAgain(wanted, signal)

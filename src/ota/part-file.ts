@@ -145,7 +145,12 @@ export async function hasBlob(folder: string, blob: BlobSpec): Promise<boolean> 
 /** As `hasBlob`, and on the disk: a process that was killed may have left a name that is not. */
 export async function hasBlobDurably(folder: string, blob: BlobSpec): Promise<boolean> {
   if (!(await hasBlob(folder, blob))) return false
-  await guard(folder, () => syncFolder(join(folder, 'blobs')))
+  await guard(folder, async () => {
+    for (const name of ['blobs', 'part']) {
+      await makeOwnFolder(join(folder, name))
+      await syncFolder(join(folder, name))
+    }
+  })
   return true
 }
 

@@ -129,9 +129,9 @@ export class UpdateSource {
     }
     let before = 0
     for (const { name, blob } of files) {
-      await this.#download({ ...blob, path: `${model.folder}/${name}` }, signal, maxModelBytes, (bytes) =>
-        onProgress((100 * (before + bytes)) / total),
-      )
+      await this.#download({ ...blob, path: `${model.folder}/${name}` }, signal, maxModelBytes, {
+        onBytes: (bytes) => onProgress((100 * (before + bytes)) / total),
+      })
       before += blob.length
       onProgress((100 * before) / total)
     }
@@ -167,7 +167,8 @@ export class UpdateSource {
   }
 
   async #read(target: Target, signal: AbortSignal): Promise<Uint8Array> {
-    await this.#download(target, signal, 64 * 1024)
+    // However full the disk is: it may say that a model is to go.
+    await this.#download(target, signal, 64 * 1024, { reserveBytes: 0 })
     const bytes = await readBlob(this.#options.store.folder, target)
     if (bytes === undefined) throw new OtaError('store_failed', target.path, 'it was here a moment ago')
     return bytes
@@ -177,9 +178,12 @@ export class UpdateSource {
     { path, length, sha256 }: Pick<Target, 'path' | 'length' | 'sha256'>,
     signal: AbortSignal,
     maxBytes: number,
-    onBytes: (bytes: number) => void = () => {},
+    {
+      onBytes = () => {},
+      reserveBytes = this.#options.reserveBytes,
+    }: { readonly onBytes?: (bytes: number) => void; readonly reserveBytes?: number } = {},
   ): Promise<void> {
-    const { transports, store, reserveBytes } = this.#options
+    const { transports, store } = this.#options
     await downloadBlob(
       { path: targetFileName(path, sha256), length, sha256 },
       {

@@ -136,15 +136,15 @@ export class VisionSupervisor {
   async run(signal: AbortSignal): Promise<void> {
     let delays = backoffDelays(restartBackoff)
     while (!signal.aborted) {
+      if (this.#renewal.signal.aborted) delays = backoffDelays(restartBackoff)
       this.#renewal = new AbortController()
-      const renewed = this.#renewal.signal
-      const ended = AbortSignal.any([signal, renewed])
+      const ended = AbortSignal.any([signal, this.#renewal.signal])
       const startedMs = performance.now()
       const model = await orAborted(this.#askForModel(), ended)
       const ending = model === undefined || 'fault' in model ? model : await this.#runOnce(model, ended)
       if (signal.aborted) return
       if (ending !== undefined) this.#options.onDown(ending)
-      if (renewed.aborted || performance.now() - startedMs > goodRunMs) delays = backoffDelays(restartBackoff)
+      if (performance.now() - startedMs > goodRunMs) delays = backoffDelays(restartBackoff)
       if (ending?.fault === 'model_invalid' && model !== undefined && 'dir' in model)
         await folderChanges(model.dir, ended)
       else await delay(delays.next().value, undefined, { signal: ended }).catch(() => {})

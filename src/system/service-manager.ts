@@ -56,7 +56,8 @@ export class ServiceManager {
   #send(message: string): void {
     if (!this.#isThere) return
     this.#sending = this.#sending
-      .then(() => promisify(execFile)('systemd-notify', ['--no-block', message], { timeout: sendLimitMs }))
+      // Not with --no-block: systemd drops a message whose sender is gone before it has looked up whose process that was.
+      .then(() => promisify(execFile)('systemd-notify', [message], { timeout: sendLimitMs }))
       .catch(() => {})
   }
 }

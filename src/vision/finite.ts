@@ -11,7 +11,9 @@ export function checkFinite(outputs: RawOutputs): void {
 
 /** A sum of float32 values in float64 can't overflow, and each NaN or infinity stays in it: one addition per value. */
 function areFinite(values: Float32Array): boolean {
+  // Read once: V8 else looks in each round whether the array's memory is still there.
+  const { length } = values
   let sum = 0
-  for (let i = 0; i < values.length; i++) sum += values[i] ?? 0
+  for (let i = 0; i < length; i++) sum += values[i] ?? 0
   return Number.isFinite(sum)
 }

@@ -16,7 +16,11 @@ describe.skipIf(findProgram('mosquitto') === undefined)(
     test('a link that is cut 20 times: the download goes on where it was', { timeout: 120_000 }, async () => {
       const device = await UpdatedDevice.start()
       device.server.spoil({ afterBytes: 100_000, by: 'cut', times: 20 })
-      expect(await device.verdict('large')).toMatchObject({ outcome: 'committed', code: 'done', reason: expect.any(String) })
+      expect(await device.verdict('large')).toMatchObject({
+        outcome: 'committed',
+        code: 'done',
+        reason: expect.any(String),
+      })
       expect(device.server.spoilt).toBe(20)
       const { size } = await stat(join(await makeModel('large'), 'model.onnx'))
       expect(device.server.bytesOf(/model\.onnx$/)).toBeLessThan(1.1 * size)

@@ -20,7 +20,7 @@ async function service() {
   const config = join(folder, 'config.yaml')
   const told = join(folder, 'told')
   await writeFile(config, text(port))
-  await writeFile(join(folder, 'systemd-notify'), `#!/bin/sh\nshift; echo "$*" >>'${told}'\n`)
+  await writeFile(join(folder, 'systemd-notify'), `#!/bin/sh\necho "$*" >>'${told}'\n`)
   await chmod(join(folder, 'systemd-notify'), 0o755)
   const env = {
     PATH: `${folder}${delimiter}${process.env['PATH']}`,

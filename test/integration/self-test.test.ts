@@ -1,11 +1,12 @@
 import { readdirSync, readFileSync } from 'node:fs'
-import { truncate, writeFile } from 'node:fs/promises'
+import { mkdir, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { gzipSync } from 'node:zlib'
 import { describe, expect, test, vi } from 'vitest'
 import { bundledModel } from '../../src/daemon.ts'
 import { runSelfTest, type SelfTestLimits } from '../../src/pipeline/self-test.ts'
-import { copyOfBundledModel, editManifest } from '../support/models.ts'
+import { copyOfBundledModel, editManifest, replaceListedFile } from '../support/models.ts'
 import { endlessModel, swellingModel, undefinedModel } from '../support/onnx.ts'
 import { isRunning, listProcesses } from '../support/processes.ts'
 import { tempFolder } from '../support/temp-folder.ts'
@@ -101,6 +102,17 @@ describe('a self-test', () => {
       fault,
       message: expect.stringMatching(message),
     })
+  })
+
+  test('fails with bad_output, not with golden_mismatch, on NaN from a golden sample', async () => {
+    const folder = await undefinedModel()
+    await mkdir(join(folder, 'golden'))
+    await replaceListedFile(folder, 'golden/black.rgb.gz', gzipSync(new Uint8Array(48)))
+    await editManifest(folder, (manifest) => {
+      const sample = { input: 'golden/black.rgb.gz', expect: [{ label: 'class 0', score: 0.9 }] }
+      manifest['golden'] = Array.from({ length: 5 }, () => sample)
+    })
+    expect(await selfTest(folder)).toMatchObject({ passed: false, fault: 'bad_output' })
   })
 
   test('fails on a manifest that is not the one that was meant', async () => {

@@ -204,6 +204,24 @@ describe('VisionSupervisor', () => {
     expect(events.filter(({ type }) => type === 'down')).toHaveLength(3)
   })
 
+  test('told to start anew, it forgets how long it had to wait', async () => {
+    const askedMs: number[] = []
+    const model = async () => {
+      askedMs.push(performance.now())
+      throw new Error('no')
+    }
+    const { supervisor } = await supervise({}, { model })
+    const asked = (times: number) => expect.poll(() => askedMs.length, { timeout: 10_000 }).toBe(times)
+    // After 0.5 and 1 s, on average; the next would be 2 and 4.
+    await asked(3)
+    supervisor.restart('once more')
+    await asked(4)
+    await asked(5)
+    const [third = 0, fourth = 0, fifth = 0] = askedMs.slice(2)
+    expect(fourth - third).toBeLessThan(900)
+    expect(fifth - fourth).toBeLessThan(1500)
+  })
+
   test('memory beyond the limit ends the vision process, not the daemon', async () => {
     const { next } = await supervise({}, { maxMemoryMb: -700 })
     expect((await next('down')).down).toMatchObject({ wasReady: false, reason: expect.stringMatching(/ended/) })

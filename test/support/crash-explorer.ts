@@ -1,7 +1,9 @@
 import { CrashDisk, type DiskOperation } from './crash-disk.ts'
 import { afterPowerCut, copyOf, type FolderNode, keyOf, newFolder } from './crash-disk-tree.ts'
-import { type Facts, type Failures, Life, noFacts } from './update-life.ts'
-import type { Offer, UpdateWorld } from './update-world.ts'
+import type { LoadPlace } from './simulated-vision.ts'
+import { type Facts, noFacts } from './update-facts.ts'
+import { type Failures, type Fleet, Life } from './update-life.ts'
+import { type Offer, transportOf } from './update-world.ts'
 
 /** A disk as something has left it, and what was known of the device. */
 export type Situation = {
@@ -16,16 +18,16 @@ export type Situation = {
 export const emptyDisk: Situation = { root: newFolder(), bootId: 'a', facts: noFacts, story: [] }
 
 export type Scenario = {
-  readonly world: UpdateWorld
+  readonly fleet: Fleet
   readonly offer: Offer
   readonly failures?: Failures
   /** What happens in each life, the last one included. */
   readonly script: (life: Life) => Promise<void>
   /** What is wrong at the end of one that no crash has ended. */
-  readonly check: (life: Life, disk: CrashDisk) => readonly string[]
+  readonly check: (life: Life) => readonly string[]
 }
 
-/** A moment in a life, just before something changes on the disk. */
+/** A moment in a life, just before something changes on the disk, or a model is loaded. */
 type Moment = Omit<Situation, 'story'> & { readonly next: string }
 
 export type Lived = {
@@ -36,6 +38,8 @@ export type Lived = {
   readonly left: Situation
 }
 
+export const loadOf = (version: string, place: LoadPlace): string => `load of ${version} (${place})`
+
 /** One life on a copy of the disk, to its end. */
 export async function liveOn(situation: Situation, scenario: Scenario, { records = true } = {}): Promise<Lived> {
   const { bootId, story } = situation
@@ -44,17 +48,21 @@ export async function liveOn(situation: Situation, scenario: Scenario, { records
   const moments: Moment[] = []
   const note = (next: string) => moments.push({ root: copyOf(disk.root), bootId, facts, next })
   if (records) disk.onChange = ({ name, path }: DiskOperation) => note(`${name} ${path}`)
-  const { world, offer, failures = {} } = scenario
+  const { fleet, offer, failures = {} } = scenario
+  const transport = transportOf(offer.files)
   const onFacts = (seen: Facts) => {
     facts = seen
+  }
+  const onLoad = (version: string, place: LoadPlace) => {
+    if (records) note(loadOf(version, place))
   }
   // Each life expects dozens of errors, with stacks that nobody reads.
   const { stackTraceLimit } = Error
   Error.stackTraceLimit = 0
-  const life = await Life.start({ disk, world, offer, failures, bootId, facts, onFacts })
+  const life = await Life.start({ disk, fleet, transport, failures, bootId, facts, onFacts, onLoad })
   if (life.isOpen) {
     await scenario.script(life)
-    life.problems.push(...scenario.check(life, disk))
+    life.problems.push(...scenario.check(life))
     await life.end()
   }
   Error.stackTraceLimit = stackTraceLimit
@@ -63,7 +71,8 @@ export async function liveOn(situation: Situation, scenario: Scenario, { records
   return { problems, moments, left: { root: copyOf(disk.root), bootId, facts, story } }
 }
 
-const otherBoot = (bootId: string) => (bootId === 'a' ? 'b' : 'a')
+/** `a`, `b`, `c` and so on: never one of those before. */
+const nextBoot = (bootId: string) => String.fromCharCode(bootId.charCodeAt(0) + 1)
 
 /** What a crash at that moment can leave: as it is when the process is killed, and all that a power cut can make of it. */
 export function* crashesAt({ root, bootId, facts, next }: Moment, story: readonly string[]): Generator<Situation> {
@@ -75,7 +84,7 @@ export function* powerCutsAt({ root, bootId, facts, next }: Moment, story: reado
   let which = 0
   for (const left of afterPowerCut(root)) {
     const event = `power cut before ${next} (${++which})`
-    yield { root: left, bootId: otherBoot(bootId), facts, story: [...story, event] }
+    yield { root: left, bootId: nextBoot(bootId), facts, story: [...story, event] }
   }
 }
 
@@ -134,6 +143,8 @@ export async function explore(
   const { crashes } = sieve
   let twice = 0
   for (const situation of after) {
+    // More than anybody reads.
+    if (problems.length >= 20) break
     const second = await liveOn(situation, scenario)
     problems.push(...second.problems)
     for (const again of secondCrashes(second.moments, situation.story)) {

@@ -1,17 +1,21 @@
-import { setImmediate } from 'node:timers/promises'
 import type { ModelFailure, ModelSource, SelfTestOutcome } from '../../src/core/model-trial.ts'
 import type { ModelStage } from '../../src/ota/model-stage.ts'
 import type { Updater } from '../../src/ota/updater.ts'
 
 export type VisionOptions = {
   readonly updater: () => Updater
+  /** How long it takes for a frame, or a new start. */
+  readonly tick: () => Promise<unknown>
   /** How a model fails while it is in charge; undefined for one that works. */
   readonly failureOf: (source: ModelSource) => ModelFailure | undefined
-  /** Each time that a model is loaded anywhere; what it throws is the load's failure. */
-  readonly onLoad: (source: ModelSource, where: 'self_test' | 'spare' | 'charge') => void
+  /** Each time that a model is loaded, and when one that was beside takes over. */
+  readonly onLoad: (source: ModelSource, place: LoadPlace) => void
 }
 
-/** The vision side without pictures: all takes a turn of the event loop, and a process that goes down comes again. */
+/** In a process of its own, beside the model in charge, or in charge. */
+export type LoadPlace = 'self_test' | 'spare' | 'charge'
+
+/** The vision side without pictures: a process that goes down comes again. */
 export class SimulatedVision implements ModelStage {
   readonly #options: VisionOptions
   #active: ModelSource | undefined
@@ -44,6 +48,7 @@ export class SimulatedVision implements ModelStage {
   async swap(): Promise<void> {
     if (this.#spare === undefined) throw new Error('no model beside the active one')
     const spare = this.#spare
+    this.#options.onLoad(spare, 'charge')
     this.#spare = this.#active
     this.#active = spare
   }
@@ -69,14 +74,14 @@ export class SimulatedVision implements ModelStage {
       await this.#serve(signal)
       this.#active = undefined
       this.#spare = undefined
-      await setImmediate()
+      await this.#options.tick()
     }
   }
 
   async #serve(signal: AbortSignal): Promise<void> {
     const updater = this.#options.updater()
     for (;;) {
-      await setImmediate()
+      await this.#options.tick()
       const active = this.#active
       if (signal.aborted || this.#isEnding || active === undefined) return
       const failure = this.#options.failureOf(active)

@@ -28,6 +28,7 @@ export class StagedVision implements ModelStage {
   labels: (version: string) => string = () => 'cat'
   #isCandidateBeside = false
   #end: ((ending: Ending) => void) | undefined
+  #renewals = 0
 
   get isServing(): boolean {
     return this.active !== undefined
@@ -58,6 +59,7 @@ export class StagedVision implements ModelStage {
   }
 
   restartVision(reason: string): void {
+    this.#renewals++
     this.#end?.({ reason, failure: null })
   }
 
@@ -69,8 +71,10 @@ export class StagedVision implements ModelStage {
   /** Works until `signal` aborts. */
   async run(updater: Updater, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
+      const renewals = this.#renewals
       const source = await updater.nextModel()
       if (signal.aborted) return
+      if (this.#renewals !== renewals) continue
       this.active = this.#load('start', source)
       const ended = Promise.withResolvers<Ending>()
       this.#end = ended.resolve

@@ -7,7 +7,7 @@ import { emptyDisk, liveOn, type Scenario, type Situation } from './crash-explor
 import './memoized-crypto.ts'
 import './no-waiting.ts'
 import type { Failures, Life } from './update-life.ts'
-import { makeWorld, type Offer, type UpdateWorld } from './update-world.ts'
+import { desiredIn, makeWorld, type Offer, type UpdateWorld } from './update-world.ts'
 
 /** What can happen to one device of a fleet that came with model 0, was offered 1, then a new timestamp, then 2. */
 
@@ -33,6 +33,8 @@ type End = {
   /** On the list of those that failed. */
   readonly bad?: '2'
   readonly failures?: Failures
+  /** The files of the model before are damaged. */
+  readonly isPreviousLost?: boolean
 }
 
 /** A device that is offered something, looks twice, and comes to that end, with nothing left over. */
@@ -44,23 +46,30 @@ export function offering(what: '1' | 'a new timestamp' | '2', end: End): Scenari
     await life.look()
     await life.look()
   }
-  return { world, offer, failures: end.failures ?? {}, script, check: (life) => wrongWith(life, offer, end) }
+  return {
+    fleet: world.fleet,
+    offer,
+    failures: end.failures ?? {},
+    script,
+    check: (life) => wrongWith(life, offer, end),
+  }
 }
 
-function wrongWith(life: Life, { model }: Offer, { active, bad }: End): string[] {
-  const { record, serving } = life
+function wrongWith(life: Life, offer: Offer, { active, bad, isPreviousLost = false }: End): string[] {
+  const { serving, stored } = life
+  const { record } = stored
   const found = {
     serving,
     active: record?.active?.version ?? '0',
     bad: (record?.bad ?? []).map(([sha256]) => sha256),
     stage: record?.stage,
     candidate: record?.candidate,
-    litter: life.litter,
+    litter: stored.litter(desiredIn(offer)).filter((name) => !(isPreviousLost && name.startsWith('no whole'))),
   }
   const due = {
     serving: active,
     active,
-    bad: bad === undefined ? [] : [model.sha256],
+    bad: bad === undefined ? [] : [offer.model.sha256],
     stage: 'idle',
     candidate: null,
     litter: [],

@@ -1,5 +1,7 @@
-import { readFile } from 'node:fs/promises'
+import { readdirSync, statSync } from 'node:fs'
+import { cp, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { onTestFinished } from 'vitest'
 import type { UpdateOutcome, UpdateStatus } from '../../src/core/update-status.ts'
 import { openTransport } from '../../src/ota/transport.ts'
@@ -17,7 +19,7 @@ type Settings = Partial<UpdateSettings>
 export class UpdatingDevice {
   readonly repository: UpdateRepository
   readonly server: RepositoryServer
-  readonly folder: string
+  folder: string
   readonly outcomes: UpdateOutcome[] = []
   /** Lines of the log. */
   readonly said: string[] = []
@@ -31,7 +33,6 @@ export class UpdatingDevice {
   #updater: Updater | undefined
   #stop = new AbortController()
   #running: Promise<unknown> = Promise.resolve()
-  readonly #waiting = new Set<() => void>()
 
   private constructor(repository: UpdateRepository, server: RepositoryServer, folder: string, factoryDir: string) {
     this.repository = repository
@@ -115,15 +116,28 @@ export class UpdatingDevice {
     await this.#running
   }
 
+  /** Nothing of this life writes any more, and the next one begins with what is on the disk. */
+  async losePower(): Promise<void> {
+    const folder = join(await tempFolder(), 'ota')
+    await cp(this.folder, folder, { recursive: true, verbatimSymlinks: true })
+    await this.stop()
+    this.#boots++
+    this.folder = folder
+    await this.open()
+    this.start()
+    await this.until(({ active }) => this.vision.active !== undefined && active !== null)
+  }
+
   /** What the status comes to as soon as it fits. */
   async until(fits: (status: UpdateStatus) => boolean): Promise<UpdateStatus> {
-    for (;;) {
-      const { status } = this
-      if (fits(status)) return status
-      const { promise, resolve } = Promise.withResolvers<void>()
-      this.#waiting.add(resolve)
-      await promise
-    }
+    while (!fits(this.status)) await setImmediate()
+    return this.status
+  }
+
+  /** Of the longest part of a file that is here. */
+  get partBytes(): number {
+    const folder = join(this.folder, 'part')
+    return Math.max(0, ...readdirSync(folder).map((name) => statSync(join(folder, name)).size))
   }
 
   /** In that phase. */
@@ -156,7 +170,5 @@ export class UpdatingDevice {
   #noteChange(): void {
     const { phase } = this.status
     if (this.phases.at(-1) !== phase) this.phases.push(phase)
-    for (const wake of this.#waiting) wake()
-    this.#waiting.clear()
   }
 }

@@ -199,6 +199,20 @@ describe('a shadow run', () => {
     expect(device.record).toMatchObject({ tries: 0 })
   })
 
+  test('begins anew each time', async () => {
+    const { device, proof, ending } = await shadowing()
+    proof.noteShadow(sample)
+    proof.noteDown('no process to be had', true)
+    await expect(ending).rejects.toThrow()
+    expect(proof.summary).toMatchObject({ frames: 1 })
+    const next = proof.shadow(candidate, source, never)
+    while (device.record.tries === 0) await setImmediate()
+    await setImmediate()
+    expect(proof.summary).toBe(null)
+    proof.noteCandidateDown({ fault: 'died', message: 'so it is' })
+    await next
+  })
+
   test('row 60: without a camera for a day shows nothing', async () => {
     const pass = holdLongWaits()
     const { stage, proof, ending } = await shadowing({ shadowMs: 60_000 })

@@ -84,9 +84,10 @@ describe('a candidate on probation', () => {
       expect(await device.trial.nextModel()).toEqual(device.sources.candidate)
     }
     device.trial.noteDown({ fault: 'died', message: 'SIGSEGV' })
-    // What it gives is true on the disk already.
     expect(await device.trial.nextModel()).toEqual(factory)
+    // By then it is written down.
     await device.restart()
+    expect(device.slots.slots.failureOf(device.candidate)).toBe('died')
     expect(device.record).toMatchObject({ stage: 'idle', bad: [[device.candidate.sha256, 'died']] })
     expect(await outcome).toMatchObject({ outcome: 'rolled_back', code: 'died' })
   })
@@ -194,7 +195,6 @@ describe('a candidate on probation', () => {
     expect(told).toMatchObject({ outcome: 'rolled_back', code: 'store_failed' })
     expect(device.stage.told).toEqual(['swap', 'swap', 'release'])
     expect(device.said).toEqual(['that a model was rolled back could not be stored'])
-    expect(await device.trial.nextModel()).toEqual(factory)
     for (const heal of heals.reverse()) heal()
     expect(await device.trial.nextModel()).toEqual(factory)
     // A new one finds it on probation, as it was written down at last.

@@ -211,9 +211,12 @@ describe('what a model was like', () => {
   test('is what it was like lately', () => {
     const recorder = new ConductRecorder()
     for (let i = 0; i < 10_000; i++) recorder.note(10, 'cat')
-    for (let i = 0; i < 10_000; i++) recorder.note(20, i % 2 === 0 ? 'dog' : 'bird')
+    for (let i = 0; i < 3000; i++) recorder.note(20, 'dog')
     const { p50Ms, p95Ms, commonest } = recorder.conduct
     expect([p50Ms, p95Ms]).toEqual([20, 20])
-    expect(commonest).toBeCloseTo(0.5, 1)
+    // Of all that there were, 77 % were cats.
+    expect(commonest).toBeGreaterThan(0.85)
+    for (let i = 0; i < 10_000; i++) recorder.note(20, i % 2 === 0 ? 'dog' : 'bird')
+    expect(recorder.conduct.commonest).toBeCloseTo(0.5, 1)
   })
 })

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { ShadowRun } from '../../../src/ota/shadow-run.ts'
+import { ShadowRun, shadowStatus } from '../../../src/ota/shadow-run.ts'
 
 const sample = { agreement: 1, activeMs: 10, candidateMs: 12 }
 
@@ -44,6 +44,13 @@ describe('a shadow run', () => {
     run.note({ agreement: 0.5, activeMs: 11, candidateMs: 15 }, 1)
     run.note({ agreement: 0, activeMs: 99, candidateMs: 16 }, 2)
     expect(run.summary).toEqual({ frames: 3, agreement: 0.5, activeMs: 11, candidateMs: 16 })
+  })
+
+  test('is told in few digits', () => {
+    const run = new ShadowRun(60_000)
+    expect(shadowStatus(run.summary)).toBe(null)
+    for (const agreement of [0, 1, 1]) run.note({ agreement, activeMs: 10.126, candidateMs: 1 / 3 }, 0)
+    expect(shadowStatus(run.summary)).toEqual({ frames: 3, agreement: 0.667, active_ms: 10.13, candidate_ms: 0.33 })
   })
 
   test('its percentage only grows, and is 100 just when there were enough', () => {

@@ -9,7 +9,7 @@ import { tempFolder } from '../../support/temp-folder.ts'
 async function listening({ watchdogUsec = '60000000' } = {}) {
   const folder = await tempFolder()
   const told = join(folder, 'told')
-  await writeFile(join(folder, 'systemd-notify'), `#!/bin/sh\nshift; echo "$*" >>'${told}'\n`)
+  await writeFile(join(folder, 'systemd-notify'), `#!/bin/sh\necho "$*" >>'${told}'\n`)
   await chmod(join(folder, 'systemd-notify'), 0o755)
   const path = process.env['PATH'] ?? ''
   process.env['PATH'] = `${folder}${delimiter}${path}`
