@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import * as v from 'valibot'
 import { type BrokerLogin, readBrokerLogin } from '../config/broker-login.ts'
+import { credentialsFor } from '../config/credentials.ts'
 import { type BrokerConfig, defaultConfigPath, loadBrokerConfig } from '../config/load.ts'
 import { configSchema } from '../config/schema.ts'
 import { describeError, SightdError } from '../core/errors.ts'
@@ -51,7 +52,10 @@ export async function chooseBroker(options: BrokerOptions, usualPath = defaultCo
   if (!parsed.success)
     throw new SightdError('config_invalid', `mqtt.${schemaIssues(parsed.issues).map(formatSchemaIssue).join('; ')}`)
   const { url, base_topic: baseTopic } = parsed.output
-  return { config, url, baseTopic, login: await readBrokerLogin(parsed.output) }
+  const read = await readBrokerLogin(parsed.output, credentialsFor(path))
+  // What is kept for the service is not the password of someone else.
+  const isOthers = username !== undefined && passwordFile === undefined
+  return { config, url, baseTopic, login: isOthers ? { ...read, password: undefined } : read }
 }
 
 /** A session of one connection only. */

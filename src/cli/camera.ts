@@ -48,10 +48,10 @@ function describeCamera({ index, name, width, height, modes }: ListedCamera): st
   return [`  index ${index}: ${name}, ${width}x${height}`, ...lines].join('\n')
 }
 
-type VideoDevice = { readonly device: string; readonly byId: string | null; readonly name: string }
+export type VideoDevice = { readonly device: string; readonly byId: string | null; readonly name: string }
 
 /** /dev/video*, with their names and the links that find them again on any port. */
-async function listVideoDevices(): Promise<VideoDevice[]> {
+export async function listVideoDevices(): Promise<VideoDevice[]> {
   const links = await readdir('/dev/v4l/by-id').catch(() => [])
   const targets = new Map(
     await Promise.all(
@@ -76,6 +76,41 @@ export async function testCamera(
   signal: AbortSignal,
 ): Promise<number> {
   const options = await cameraOptions(config)
+  const report = await inWords(() =>
+    measureCamera(options, seconds, signal, (share, frames) => {
+      if (json || !process.stderr.isTTY) return
+      process.stderr.write(`\r${Math.min(100, Math.round(100 * share))} %  ${frames} frames`)
+    }),
+  )
+  if (json) print(JSON.stringify(report))
+  else {
+    const { source, width, height, stride, fps, jitter_ms: jitter, frames_missing: missing } = report
+    print(`\r${source}: ${width}x${height}, rows of ${stride} bytes`)
+    print(`${fps} fps of the ${options.fps} asked for, ${missing} frames missing, ${report.frames_stale} stale`)
+    print(`frames come ${jitter.p50} ms off their time (p50), ${jitter.p95} ms (p95)`)
+    print(`brightness ${report.brightness} of 255${describeLight(report)}`)
+  }
+  return exitCodes.ok
+}
+
+/** What it may mean that a picture is so dark, or so bright; empty when it is neither. */
+export function describeLight({ brightness }: CameraReport): string {
+  if (brightness < 20) return ' (very dark: lens cap, exposure?)'
+  return brightness > 235 ? ' (very bright: exposure?)' : ''
+}
+
+export type CameraReport = Awaited<ReturnType<typeof measureCamera>>
+
+/**
+ * Reads a camera for a while. `onProgress` gets the share of the time that is gone, and the frames so far. Throws a
+ * CameraError, or a SightdError `source_failed` when no frame comes.
+ */
+export async function measureCamera(
+  options: SourceOptions,
+  seconds: number,
+  signal: AbortSignal,
+  onProgress: (share: number, frames: number) => void = () => {},
+) {
   const intervals = new Ring(100_000)
   const brightness = new Ring(100_000)
   let geometry: FrameGeometry | undefined
@@ -95,15 +130,12 @@ export async function testCamera(
     geometry = frame.geometry
     if (frame.isStale) stale++
     brightness.push(meanLuma(frame))
-    if (json || !process.stderr.isTTY) return now < endMs
-    process.stderr.write(
-      `\r${Math.min(100, Math.round((100 * (now - startMs)) / (seconds * 1000)))} %  ${count} frames`,
-    )
+    onProgress((now - startMs) / (seconds * 1000), count)
     return now < endMs
   })
   if (geometry === undefined || lastMs === undefined) throw new SightdError('source_failed', 'no frame came')
   const expectedMs = 1000 / options.fps
-  const report = {
+  return {
     source: options.source,
     width: geometry.width,
     height: geometry.height,
@@ -118,16 +150,6 @@ export async function testCamera(
     frames_stale: stale,
     brightness: Math.round(brightness.quantile(0.5) ?? 0),
   }
-  if (json) print(JSON.stringify(report))
-  else {
-    const { width, height, stride, fps, jitter_ms: jitter, frames_missing: missing, brightness: level } = report
-    const light = level < 20 ? ' (very dark: lens cap, exposure?)' : level > 235 ? ' (very bright: exposure?)' : ''
-    print(`\r${options.source}: ${width}x${height}, rows of ${stride} bytes`)
-    print(`${fps} fps of the ${options.fps} asked for, ${missing} frames missing, ${stale} stale`)
-    print(`frames come ${jitter.p50} ms off their time (p50), ${jitter.p95} ms (p95)`)
-    print(`brightness ${level} of 255${light}`)
-  }
-  return exitCodes.ok
 }
 
 /** `sightd camera snapshot`: one picture as the network would get it. */
@@ -136,11 +158,13 @@ export async function takeSnapshot(path: string, { config }: Options, signal: Ab
   const options = await cameraOptions(config)
   let picture: ReturnType<typeof toRgb> | undefined
   let count = 0
-  await readFrames(options, signal, (frame) => {
-    if (++count <= settlingFrames) return true
-    picture = toRgb(frame)
-    return false
-  })
+  await inWords(() =>
+    readFrames(options, signal, (frame) => {
+      if (++count <= settlingFrames) return true
+      picture = toRgb(frame)
+      return false
+    }),
+  )
   if (picture === undefined) throw new SightdError('source_failed', 'no picture came')
   await writeJpeg(target, picture)
   print(`wrote ${path}, ${picture.width}x${picture.height}`)
@@ -151,7 +175,10 @@ async function cameraOptions(config: string | undefined): Promise<SourceOptions>
   return (await loadConfig(config ?? defaultConfigPath)).camera
 }
 
-/** Opens the camera and hands frames to `onFrame` until it returns false. Everything that was started has ended after it. */
+/**
+ * Opens the camera and hands frames to `onFrame` until it returns false. Everything that was started has ended after it.
+ * Throws a CameraError, or a SightdError `source_failed` when no frame comes in time.
+ */
 async function readFrames(
   options: SourceOptions,
   signal: AbortSignal,
@@ -173,15 +200,22 @@ async function readFrames(
       if (!goesOn || signal.aborted) break
     }
     if (late.signal.aborted) throw new SightdError('source_failed', `camera: no frame for ${firstFrameMs / 1000} s`)
+  } finally {
+    clearTimeout(timer)
+    process.chdir('/')
+  }
+}
+
+/** A camera's trouble as a person reads it who has called for this camera. */
+async function inWords<T>(act: () => Promise<T>): Promise<T> {
+  try {
+    return await act()
   } catch (error) {
     if (!(error instanceof CameraError)) throw error
     throw new SightdError(
       'source_failed',
       `${describeError(error)}${error.advice === null ? '' : `\n  ${error.advice}`}`,
     )
-  } finally {
-    clearTimeout(timer)
-    process.chdir('/')
   }
 }
 

@@ -11,6 +11,8 @@ export type BrokerSituation = {
   readonly trusted?: string | undefined
   /** The names for which the broker's certificate holds; empty when they could not be found out. */
   readonly certificateNames?: readonly string[]
+  /** There may be a password for the service that this user may not read. */
+  readonly isLoginHidden?: boolean
 }
 
 const dayMs = 24 * 60 * 60 * 1000
@@ -28,7 +30,8 @@ export function diagnoseBroker(probe: BrokerProbe, situation: BrokerSituation): 
     return isSoon ? warning(check, `${found}${end}`, "Renew the broker's certificate.") : ok(check, found)
   }
   const cause = outcome === 'tls' ? tlsCause(detail) : undefined
-  const advice = outcome === 'tls' ? tlsAdvice(cause, situation) : brokerAdvice[outcome]
+  const isHidden = outcome === 'login' && situation.isLoginHidden
+  const advice = outcome === 'tls' ? tlsAdvice(cause, situation) : isHidden ? asRoot : brokerAdvice[outcome]
   return problem(check, `${url}: ${failures[outcome]}: ${detail}${cause === 'time' ? end : ''}`, advice)
 }
 
@@ -46,6 +49,9 @@ const brokerAdvice = {
   refused: "Look into the broker's log for the reason.",
   silent: 'Check the port in mqtt.url: a TLS port (often 8883) wants mqtts://, a WebSocket port ws:// or wss://.',
 } as const
+
+const asRoot =
+  'Run this as root: the password that systemd gives to the service is in /etc/credstore, which this user may not read.'
 
 type TlsCause = 'authority' | 'name' | 'time' | 'plain' | 'ours'
 

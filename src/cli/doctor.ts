@@ -1,31 +1,26 @@
-import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { readBrokerLogin } from '../config/broker-login.ts'
+import { credentialsFor, isStoreClosed } from '../config/credentials.ts'
 import { defaultConfigPath, loadConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { describeError, SightdError } from '../core/errors.ts'
 import { bundledModel } from '../daemon.ts'
 import { packageVersions } from '../lib/package.ts'
-import { certificateNames } from '../mqtt/certificate.ts'
-import { probeBroker } from '../mqtt/probe.ts'
 import { readBoard } from '../system/board.ts'
 import { diagnose } from '../system/diagnosis.ts'
 import { readFacts } from '../system/facts.ts'
 import { type Finding, gravest, ok, problem, warning } from '../system/finding.ts'
 import { stateFolderPath } from '../system/state-folder.ts'
-import { diagnoseBroker } from './doctor-broker.ts'
+import { tryBroker } from './broker-trial.ts'
 import { diagnoseModel, needOf } from './doctor-findings.ts'
+import { printableLines } from './text.ts'
 import { runTrial } from './trial.ts'
 
 export type DoctorOptions = { readonly config?: string; readonly json?: boolean }
 
 /** Exit codes of doctor, as docs/sightd.md lists them. */
 const doctorExitCodes = { ok: 0, warning: 1, problem: 2 } as const
-
-/** The broker has just answered. */
-const namesLimitMs = 2000
 
 /** `sightd doctor`: looks at board, camera, model and broker, and says of each what is to be done. */
 export async function doctor({ config: path, json = false }: DoctorOptions, signal: AbortSignal): Promise<number> {
@@ -37,7 +32,10 @@ export async function doctor({ config: path, json = false }: DoctorOptions, sign
     config === undefined
       ? null
       : needOf(config.camera.source, 'path' in config.camera && (await isFile(config.camera.path)))
-  const [model, broker] = await Promise.all([checkModel(config, signal), checkBroker(config)])
+  const [model, broker] = await Promise.all([
+    checkModel(config, signal),
+    checkBroker(config, path ?? defaultConfigPath),
+  ])
   const findings = [finding, ...diagnose({ facts, board, arch: process.arch, nowMs: Date.now(), need }), model, broker]
   process.stdout.write(json ? `${JSON.stringify(findings)}\n` : describeFindings(findings))
   return doctorExitCodes[gravest(findings)]
@@ -75,28 +73,10 @@ async function checkModel(config: Config | undefined, signal: AbortSignal): Prom
   return diagnoseModel(dir, packageVersions().ort, await runTrial(dir, signal))
 }
 
-async function checkBroker(config: Config | undefined): Promise<Finding> {
+async function checkBroker(config: Config | undefined, path: string): Promise<Finding> {
   if (config === undefined)
     return warning('broker', 'unknown without a configuration', 'Name a configuration whose mqtt.url is right.')
-  const { url } = config.mqtt
-  try {
-    const login = await readBrokerLogin(config.mqtt)
-    const probe = await probeBroker({
-      url,
-      // Not the daemon's: the broker would close its connection for ours.
-      clientId: `sightd-doctor-${randomBytes(4).toString('hex')}`,
-      ...login,
-    })
-    return diagnoseBroker(probe, {
-      url,
-      nowMs: Date.now(),
-      trusted: login.ca && (config.mqtt.ca_file ?? 'the systemd credential mqtt-ca'),
-      certificateNames: probe.outcome === 'tls' ? await certificateNames(url, namesLimitMs) : [],
-    })
-  } catch (error) {
-    if (!(error instanceof SightdError)) throw error
-    return problem('broker', `not tried: ${describeError(error)}`, 'Mend the file.')
-  }
+  return tryBroker(config.mqtt, credentialsFor(path), await isStoreClosed(path))
 }
 
 /** A line for each finding and one for its advice; for a person at a terminal. */
@@ -104,14 +84,9 @@ function describeFindings(findings: readonly Finding[]): string {
   const width = Math.max(...findings.map(({ check }) => check.length))
   const indent = ' '.repeat('warning'.length + width + 4)
   const lines = findings.flatMap(({ check, status, found, advice }) => [
-    `${status.padEnd('warning'.length)}  ${check.padEnd(width)}  ${printable(found).replaceAll('\n', `\n${indent}`)}`,
-    ...(advice === null ? [] : [`${indent}→ ${printable(advice)}`]),
+    `${status.padEnd('warning'.length)}  ${check.padEnd(width)}  ${printableLines(found).replaceAll('\n', `\n${indent}`)}`,
+    ...(advice === null ? [] : [`${indent}→ ${printableLines(advice)}`]),
   ])
   const count = (status: Finding['status']) => findings.filter((finding) => finding.status === status).length
   return `${lines.join('\n')}\nproblems ${count('problem')}, warnings ${count('warning')}, ok ${count('ok')}\n`
-}
-
-/** Names of processes and devices come from anywhere; a terminal gets no control characters of theirs. */
-function printable(text: string): string {
-  return text.replaceAll(/[^\P{Cc}\n]/gu, '?')
 }

@@ -5,12 +5,14 @@ import { configSchema, deviceIdSchema } from '../config/schema.ts'
 import { exitCodes } from '../core/errors.ts'
 import { packageVersions } from '../lib/package.ts'
 import { addOtaCommands } from './ota/program.ts'
+import { addSetupCommand } from './setup/command.ts'
 
 export type { Command } from 'commander'
 
 const examples = `
 Examples:
   sightd run --demo                          watch bundled photos, with an MQTT broker of its own
+  sudo sightd setup                          name, camera, broker: asks, tries, and writes the configuration
   sightd run --config /etc/sightd/config.yaml
   sightd infer photo.jpg --annotate out      what is in this picture? draws boxes into out/
   sightd model verify models/mine/1          does this model work on this CPU?
@@ -66,6 +68,8 @@ export function createProgram(signal: AbortSignal): (args: string[]) => Promise<
     .option('--demo', 'watch the bundled photos, with an MQTT broker of its own on 127.0.0.1')
     .option('--max-frames <n>', 'end after this many results, with a summary', wholeNumber)
     .action(does(async (options) => (await import('./run.ts')).run(options, signal)))
+
+  addSetupCommand(program.command('setup'), { does }, signal, defaultConfigPath)
 
   program
     .command('infer')

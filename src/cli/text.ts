@@ -14,6 +14,11 @@ export function printable(text: string): string {
   return text.length > maxLength ? `${line}…` : line
 }
 
+/** Text of ours in which there may be names from anywhere, all of it, with its lines. */
+export function printableLines(text: string): string {
+  return text.replaceAll(/[^\P{Cc}\n]/gu, '?')
+}
+
 /** JSON that does nothing to a terminal either, and still means the same. */
 export function printableJson(json: string): string {
   return json.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) =>

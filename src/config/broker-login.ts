@@ -1,7 +1,6 @@
-import { access } from 'node:fs/promises'
-import { join } from 'node:path'
 import { SightdError } from '../core/errors.ts'
-import { readSecretBytes, readSecretFile, readSmallFile, type SecretGuard } from '../lib/secret-file.ts'
+import { readSecretBytes, readSmallFile, secretLine } from '../lib/secret-file.ts'
+import { type Credentials, serviceCredentials } from './credentials.ts'
 import type { Config } from './schema.ts'
 
 /** What proves to the broker who we are, and to us who it is; PEM texts as bytes. */
@@ -20,28 +19,24 @@ export type BrokerLogin = {
  */
 export async function readBrokerLogin(
   mqtt: Config['mqtt'],
-  credentials = process.env['CREDENTIALS_DIRECTORY'],
+  credentials: Credentials = serviceCredentials(),
 ): Promise<BrokerLogin> {
   const read = async <T>(
     configured: string | undefined,
-    name: string,
-    reader: (path: string, guard: SecretGuard) => Promise<T>,
+    name: Parameters<Credentials>[0],
+    readFile: (path: string) => Promise<Buffer>,
+    take: (bytes: Buffer, path: string) => T,
   ): Promise<T | undefined> => {
-    if (configured !== undefined) return reader(configured, 'owner')
-    if (credentials === undefined) return undefined
-    const path = join(credentials, name)
-    const isThere = await access(path).then(
-      () => true,
-      () => false,
-    )
-    return isThere ? reader(path, 'systemd') : undefined
+    if (configured !== undefined) return take(await readFile(configured), configured)
+    const credential = await credentials(name)
+    return credential && take(credential.bytes, credential.path)
   }
   const login = {
-    username: mqtt.username ?? (await read(undefined, 'mqtt-username', readSecretFile)),
-    password: await read(mqtt.password_file, 'mqtt-password', readSecretFile),
-    ca: await read(mqtt.ca_file, 'mqtt-ca', readCertificates),
-    cert: await read(mqtt.cert_file, 'mqtt-cert', readCertificates),
-    key: await read(mqtt.key_file, 'mqtt-key', readSecretBytes),
+    username: mqtt.username ?? (await read(undefined, 'mqtt-username', readSecretBytes, secretLine)),
+    password: await read(mqtt.password_file, 'mqtt-password', readSecretBytes, secretLine),
+    ca: await read(mqtt.ca_file, 'mqtt-ca', readOpenBytes, certificatesIn),
+    cert: await read(mqtt.cert_file, 'mqtt-cert', readOpenBytes, certificatesIn),
+    key: await read(mqtt.key_file, 'mqtt-key', readSecretBytes, (bytes) => bytes),
   }
   // Credentials come from elsewhere than the URL: whoever pins an authority must not send the password in clear for want of an s.
   if (!/^(mqtts|wss):/.test(mqtt.url) && (login.ca ?? login.cert ?? login.key) !== undefined)
@@ -59,7 +54,14 @@ export async function readBrokerLogin(
 
 /** A file of certificates (PEM). OpenSSL takes one without any for an empty list, and then nobody is trusted. */
 export async function readCertificates(path: string): Promise<Buffer> {
-  const { bytes } = await readSmallFile(path)
+  return certificatesIn(await readOpenBytes(path), path)
+}
+
+async function readOpenBytes(path: string): Promise<Buffer> {
+  return (await readSmallFile(path)).bytes
+}
+
+function certificatesIn(bytes: Buffer, path: string): Buffer {
   if (/-----BEGIN (X509 |TRUSTED )?CERTIFICATE-----/.test(bytes.toString('latin1'))) return bytes
   throw new SightdError('config_invalid', `${path}: holds no certificate (-----BEGIN CERTIFICATE-----)`)
 }

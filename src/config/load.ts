@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import * as v from 'valibot'
-import { isMap, isScalar, LineCounter, parseDocument, visit } from 'yaml'
+import { isMap, isNode, isScalar, LineCounter, parseDocument, stringify, visit } from 'yaml'
 import { SightdError } from '../core/errors.ts'
 import { type JsonObject, mergePatch } from '../lib/json.ts'
 import { formatSchemaIssue, type SchemaGuide, schemaIssues } from '../lib/schema-issues.ts'
@@ -25,7 +25,17 @@ export async function loadConfig(path: string): Promise<Config> {
 /** Reads a configuration file, without checking it yet. */
 export async function readConfig(path: string): Promise<ConfigBuilder> {
   const text = await readText(path)
-  return (overlay) => absolutePaths(parseConfig(text, path, overlay), dirname(resolve(path)))
+  return (overlay) => buildConfig(text, path, overlay)
+}
+
+/** A configuration of the text of a file at `path`; throws as `parseConfig` does. */
+export function buildConfig(text: string, path: string, overlay: JsonObject = {}): Config {
+  return absolutePaths(parseConfig(text, path, overlay), dirname(resolve(path)))
+}
+
+/** What stands in a text, whether or not it is allowed; throws as `parseConfig` does when it is no YAML that we take. */
+export function parseKeys(text: string, name: string): JsonObject {
+  return parseWith(v.record(v.string(), v.unknown()), text, name, {})
 }
 
 /** What a client of the broker needs of a configuration: the rest of the file may be wrong, or not there. */
@@ -112,6 +122,44 @@ function guideFor(document: Document): SchemaGuide {
 }
 
 type Document = ReturnType<typeof parseDocument>
+
+/** Where a key with a value stands, as offsets in the text. An empty value begins and ends after the colon. */
+export type KeyPlace = {
+  readonly name: string
+  readonly start: number
+  readonly valueStart: number
+  readonly valueEnd: number
+}
+
+/** Where keys with values stand; `other` is none of that. `end`: where another one may begin, in `flow` before the brace. */
+export type SectionPlace = {
+  readonly form: 'block' | 'flow' | 'empty' | 'other'
+  readonly end: number
+  readonly keys: readonly KeyPlace[]
+}
+
+/** Where the keys of a section stand in a text, or with no name those of the whole; undefined when it is not there. */
+export function locateSection(text: string, name: string | undefined): SectionPlace | undefined {
+  const { contents } = parseDocument(text)
+  const node: unknown = name === undefined ? contents : isMap(contents) ? contents.get(name, true) : undefined
+  if (!isMap(node)) {
+    if (node === undefined || node === null) return undefined
+    const isEmpty = isScalar(node) && node.value === null && node.source === ''
+    return { form: isEmpty ? 'empty' : 'other', end: (isScalar(node) && node.range?.[0]) || 0, keys: [] }
+  }
+  const keys = node.items.flatMap(({ key, value }): KeyPlace[] => {
+    if (!isScalar(key) || !key.range || !isNode(value) || !value.range) return []
+    return [{ name: String(key.value), start: key.range[0], valueStart: value.range[0], valueEnd: value.range[1] }]
+  })
+  const [, end = 0, whole = 0] = node.range ?? []
+  if (node.flow) return { form: 'flow', end: end - 1, keys }
+  return { form: 'block', end: name === undefined ? whole : end, keys }
+}
+
+/** A value as it is written in one line. */
+export function scalarText(value: unknown): string {
+  return stringify(value, { lineWidth: 0, blockQuote: false }).trimEnd()
+}
 
 /** Where a key stands in the text; for a missing one, where the closest section around it does. */
 function keyOffset(document: Document, path: readonly (string | number)[]): number | undefined {

@@ -14,6 +14,7 @@ export type ErrorCode =
   | 'turned_off'
   | 'ota_failed'
   | 'update_refused'
+  | 'setup_failed'
 
 /**
  * An error whose message is written for the person who has to act on it: what was attempted, on what, what was found.

@@ -184,7 +184,6 @@ export type Tuning = v.InferOutput<typeof tuningSchema>
 export type VisionReport = v.InferOutput<typeof visionReportSchema>
 export type VisionResult = Extract<VisionReport, { type: 'result' }>
 export type PictureReport = Extract<VisionReport, { type: 'picture' }>
-export type FailedReport = Extract<VisionReport, { type: 'failed' }>
 export type CandidateReport = Extract<VisionReport, { type: 'candidate' }>
 /** What is said of the second model. */
 export type SpareReport = CandidateReport | Extract<VisionReport, { type: 'swapped' | 'shadow' }>

@@ -1,4 +1,4 @@
-import { mkdir, open, rename, rm, stat } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 
 /**
@@ -11,11 +11,58 @@ import { dirname, resolve } from 'node:path'
  * One writer at a time per path.
  */
 export async function writeFileAtomic(path: string, content: string | Uint8Array, mode = 0o600): Promise<void> {
-  const draft = `${path}.new`
+  await writeDraft(path, content, mode)
+  await rename(draftOf(path), path)
+  await syncFolder(dirname(path))
+}
+
+/** A file that is to be there, with a mode that no umask changes. */
+export type NewFile = {
+  readonly path: string
+  readonly content: string | Uint8Array
+  readonly mode: number
+  /** Whose it is to be; undefined: whoever writes it. */
+  readonly owner: { readonly uid: number; readonly gid: number } | undefined
+}
+
+/**
+ * Replaces files that belong together, one after the other, once all of them are on the disk: whatever can fail for want of
+ * room or rights fails before the first is replaced.
+ */
+export async function replaceFiles(files: readonly NewFile[]): Promise<void> {
+  try {
+    for (const { path, content, mode, owner } of files)
+      await writeDraft(path, content, mode, async (file) => {
+        if (owner !== undefined) await file.chown(owner.uid, owner.gid)
+        await file.chmod(mode)
+      })
+    for (const { path } of files) {
+      await rename(draftOf(path), path)
+      await syncFolder(dirname(path))
+    }
+  } catch (error) {
+    await Promise.all(files.map(({ path }) => rm(draftOf(path), { force: true }).catch(() => {})))
+    throw error
+  }
+}
+
+function draftOf(path: string): string {
+  return `${path}.new`
+}
+
+/** Puts the content on the disk beside the file; leaves nothing when that fails. */
+async function writeDraft(
+  path: string,
+  content: string | Uint8Array,
+  mode: number,
+  settle?: (file: FileHandle) => Promise<void>,
+): Promise<void> {
+  const draft = draftOf(path)
   try {
     // What was left there, or planted: a link would be followed.
     await rm(draft, { force: true })
     await using file = await open(draft, 'wx', mode)
+    await settle?.(file)
     await file.writeFile(content)
     // Before the rename: a file system may else put the new name on the disk before the bytes.
     await file.sync()
@@ -24,8 +71,6 @@ export async function writeFileAtomic(path: string, content: string | Uint8Array
     await rm(draft, { force: true }).catch(() => {})
     throw error
   }
-  await rename(draft, path)
-  await syncFolder(dirname(path))
 }
 
 /** Removes a file for good; one that is not there is fine. */

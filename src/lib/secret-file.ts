@@ -5,11 +5,16 @@ const maxLineBytes = 4096
 const maxBytes = 64 * 1024
 
 /** Who may read a secret's file: its owner only, or, where systemd guards the folder, whoever systemd says. */
-export type SecretGuard = 'owner' | 'systemd'
+type SecretGuard = 'owner' | 'systemd'
 
 /** The first line of a secret's file; throws a SightdError `config_invalid` that names the file. */
-export async function readSecretFile(path: string, guard: SecretGuard = 'owner'): Promise<string> {
-  const [line = ''] = (await readSecretBytes(path, guard)).toString('utf8').split(/\r?\n/)
+export async function readSecretFile(path: string): Promise<string> {
+  return secretLine(await readSecretBytes(path), path)
+}
+
+/** The secret in a file's bytes; throws a SightdError `config_invalid` that names the file. */
+export function secretLine(bytes: Buffer, path: string): string {
+  const [line = ''] = bytes.toString('utf8').split(/\r?\n/)
   if (Buffer.byteLength(line) > maxLineBytes)
     throw new SightdError('config_invalid', `${path}: its first line is longer than ${maxLineBytes} bytes`)
   if (line === '') throw new SightdError('config_invalid', `${path}: the first line is empty, it should be the secret`)

@@ -1,5 +1,6 @@
 import { SightdError } from '../../core/errors.ts'
 import { readSecretFile } from '../../lib/secret-file.ts'
+import { readHiddenLine } from '../hidden-line.ts'
 
 /** Where the keys' passphrase comes from: a file, the environment, or whoever sits at the terminal. */
 export class Passphrases {
@@ -49,30 +50,8 @@ export class Passphrases {
         'ota_failed',
         'a key needs its passphrase: without a terminal, give --passphrase-file or SIGHTD_OTA_PASSPHRASE',
       )
-    return readHidden(prompt, this.#signal)
-  }
-}
-
-/** A line from the terminal that doesn't show what is typed. */
-async function readHidden(prompt: string, signal: AbortSignal): Promise<string> {
-  const { stdin, stderr } = process
-  // Before we ask: someone may type at once.
-  stdin.setRawMode(true)
-  stderr.write(prompt)
-  let line = ''
-  try {
-    for await (const chunk of stdin.iterator({ destroyOnReturn: false })) {
-      for (const key of String(chunk)) {
-        if (key === '\r' || key === '\n') return line
-        // In raw mode Ctrl-C and Ctrl-D are keys like others.
-        if (key === '\x03' || key === '\x04' || signal.aborted) throw new SightdError('ota_failed', 'stopped')
-        line = key === '\x7f' || key === '\b' ? line.slice(0, -1) : line + key
-      }
-    }
-    throw new SightdError('ota_failed', 'no passphrase was typed')
-  } finally {
-    stdin.setRawMode(false)
-    stdin.pause()
-    stderr.write('\n')
+    const line = await readHiddenLine(prompt, this.#signal)
+    if (line === undefined) throw new SightdError('ota_failed', 'stopped, no passphrase was typed')
+    return line
   }
 }

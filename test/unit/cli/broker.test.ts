@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { type BrokerOptions, chooseBroker, describeTrouble, passingSession } from '../../../src/cli/broker.ts'
 import { BrokerError } from '../../../src/mqtt/broker-error.ts'
 import { tempFolder } from '../../support/temp-folder.ts'
@@ -50,6 +50,19 @@ describe('chooseBroker', () => {
     expect((await chooseBroker({ config, passwordFile: other })).login).toMatchObject({
       username: 'me',
       password: 'of another',
+    })
+  })
+
+  test('gives the password of the service to nobody else', async () => {
+    const { config } = await files("url: 'mqtt://house', username: me")
+    const credentials = await tempFolder()
+    await writeFile(join(credentials, 'mqtt-password'), 'of the service\n')
+    vi.stubEnv('CREDENTIALS_DIRECTORY', credentials)
+    onTestFinished(() => void vi.unstubAllEnvs())
+    expect((await chooseBroker({ config })).login).toMatchObject({ username: 'me', password: 'of the service' })
+    expect((await chooseBroker({ config, username: 'you' })).login).toMatchObject({
+      username: 'you',
+      password: undefined,
     })
   })
 

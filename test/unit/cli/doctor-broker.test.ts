@@ -10,6 +10,12 @@ const diagnose = (probe: BrokerProbe, situation: Partial<BrokerSituation> = {}) 
   diagnoseBroker(probe, { url: 'mqtts://b', nowMs, ...situation })
 
 describe('diagnoseBroker', () => {
+  test('a login that is refused to someone who may not read the password of the service', () => {
+    const probe = { ...connected, outcome: 'login', detail: 'Not authorized' } as const
+    expect(diagnose(probe, { isLoginHidden: true }).advice).toContain('Run this as root')
+    expect(diagnose({ ...probe, outcome: 'silent' }, { isLoginHidden: true }).advice).not.toContain('root')
+  })
+
   test.each<[string, BrokerProbe, string, string, string | null]>([
     ['without TLS', connected, 'ok', 'mqtts://b accepts us, MQTT 5', null],
     [

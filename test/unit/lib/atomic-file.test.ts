@@ -2,8 +2,14 @@ import { execFile } from 'node:child_process'
 import { lstat, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { describe, expect, test } from 'vitest'
-import { makeFolderDurably, removeDurably, syncFolder, writeFileAtomic } from '../../../src/lib/atomic-file.ts'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import {
+  makeFolderDurably,
+  removeDurably,
+  replaceFiles,
+  syncFolder,
+  writeFileAtomic,
+} from '../../../src/lib/atomic-file.ts'
 import { tempFolder } from '../../support/temp-folder.ts'
 
 describe('writeFileAtomic', () => {
@@ -66,6 +72,38 @@ describe('writeFileAtomic', () => {
     await expect(writeFileAtomic(join(folder, 'none', 'state'), '')).rejects.toMatchObject({ code: 'ENOENT' })
     await mkdir(join(folder, 'state'))
     await expect(writeFileAtomic(join(folder, 'state'), '')).rejects.toMatchObject({ code: 'EISDIR' })
+  })
+})
+
+describe('replaceFiles', () => {
+  const file = (path: string, content: string, mode = 0o644) => ({ path, content, mode, owner: undefined })
+
+  test('replaces all of them, with modes that no umask changes', async () => {
+    const folder = await tempFolder()
+    const [a, b] = [join(folder, 'a'), join(folder, 'b')]
+    await writeFile(a, 'old')
+    const umask = process.umask(0o077)
+    onTestFinished(() => void process.umask(umask))
+    await replaceFiles([file(a, 'new'), file(b, 'secret', 0o600)])
+    expect([await readFile(a, 'utf8'), await readFile(b, 'utf8')]).toEqual(['new', 'secret'])
+    expect([(await stat(a)).mode & 0o777, (await stat(b)).mode & 0o777]).toEqual([0o644, 0o600])
+    expect((await readdir(folder)).sort()).toEqual(['a', 'b'])
+  })
+
+  test('replaces none, and leaves no draft, when one of them can not be written', async () => {
+    const folder = await tempFolder()
+    const a = join(folder, 'a')
+    await writeFile(a, 'old')
+    await expect(replaceFiles([file(a, 'new'), file(join(folder, 'none', 'b'), '')])).rejects.toMatchObject({
+      code: 'ENOENT',
+    })
+    expect([await readFile(a, 'utf8'), await readdir(folder)]).toEqual(['old', ['a']])
+  })
+
+  test.skipIf(process.getuid?.() !== 0)('gives them to someone else (skipped without root)', async () => {
+    const path = join(await tempFolder(), 'a')
+    await replaceFiles([{ ...file(path, ''), owner: { uid: 4711, gid: 4712 } }])
+    expect(await stat(path)).toMatchObject({ uid: 4711, gid: 4712 })
   })
 })
 

@@ -1,0 +1,205 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { accessSync, constants, existsSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
+import { promisify } from 'node:util'
+import * as v from 'valibot'
+import { onTestFinished } from 'vitest'
+import { findProgram } from '../../support/mosquitto.ts'
+import { listProcesses } from '../../support/processes.ts'
+import { Following } from './following.ts'
+import { until } from './until.ts'
+
+const programs = ['apt-get', 'debootstrap', 'dpkg', 'dpkg-deb', 'nsenter', 'setpriv', 'systemd-nspawn', 'unshare']
+
+/** Where systemd keeps its control groups: the second and third where they are of version 1. */
+const cgroupRoots = ['/sys/fs/cgroup', '/sys/fs/cgroup/systemd', '/sys/fs/cgroup/unified'].filter((folder) =>
+  existsSync(join(folder, 'cgroup.procs')),
+)
+
+/**
+ * In a mount namespace, so that nothing stays mounted, and a control group of its own, since systemd-nspawn makes some of
+ * fixed names in the one that it is in.
+ */
+const start = `
+set -e
+work=$1 tree=$2 group=$3
+shift 3
+mount -t tmpfs -o size=1g,mode=755 sightd-test "$work"
+mkdir "$work/upper" "$work/work" "$work/root" "$group"
+mount -t overlay -o "lowerdir=$tree,upperdir=$work/upper,workdir=$work/work" overlay "$work/root"
+echo $$ >"$group/cgroup.procs"
+exec systemd-nspawn --quiet --directory="$work/root" --register=no --keep-unit --console=pipe "$@"
+`
+
+/**
+ * What a machine has and a container has not: systemd refuses devices to a service by a BPF program, and only who may load
+ * modules can show that a service may not.
+ */
+const likeMachine = ['--private-network', '--capability=CAP_BPF,CAP_SYS_MODULE', '--system-call-filter=bpf']
+
+const fence = 'sightd/fence'
+
+const messageSchema = v.pipe(
+  v.string(),
+  v.parseJson(),
+  v.object({
+    topic: v.string(),
+    payload: v.pipe(
+      v.nullable(v.string()),
+      v.transform((text) => text ?? ''),
+    ),
+    retain: v.picklist([0, 1]),
+  }),
+)
+export type Message = v.InferOutput<typeof messageSchema>
+
+/** Why no system can be booted here, undefined where one can. */
+export function bootObstacle(): string | undefined {
+  if (process.getuid?.() !== 0) return 'needs root'
+  const missing = programs.filter((name) => findProgram(name) === undefined)
+  if (missing.length > 0) return `needs ${missing.join(', ')}`
+  try {
+    accessSync(join(cgroupRoots[0] ?? '/sys/fs/cgroup', 'cgroup.procs'), constants.W_OK)
+    return undefined
+  } catch {
+    return 'needs control groups that can be written'
+  }
+}
+
+/** A Debian whose systemd runs, with a broker and without a network. What is written into it goes with it. */
+export class BootedSystem implements AsyncDisposable {
+  readonly #nspawn: ChildProcess
+  readonly #work = mkdtempSync(join(tmpdir(), 'sightd-system-'))
+  readonly #name = basename(this.#work)
+  #said = ''
+
+  private constructor(tree: string, args: readonly string[]) {
+    const paths = [this.#work, tree, join(cgroupRoots[0] ?? '', this.#name)]
+    const command = ['unshare', '--mount', '--propagation=private', 'sh', '-c', start, 'sh', ...paths]
+    const machine = [`--machine=${this.#name}`, ...likeMachine, ...args]
+    this.#nspawn = spawn('setpriv', ['--pdeathsig=KILL', ...command, ...machine], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      // The control groups of Raspberry Pi OS, and the only ones that Debian 13 takes, whichever this machine has.
+      env: { PATH: process.env['PATH'], SYSTEMD_NSPAWN_UNIFIED_HIERARCHY: '1' },
+    })
+    for (const stream of [this.#nspawn.stdout, this.#nspawn.stderr])
+      stream?.setEncoding('utf8').on('data', (text: string) => {
+        this.#said += text
+      })
+  }
+
+  /** Whether systemd-nspawn can do its part here at all: what it says if not. */
+  static async tryOut(tree: string): Promise<string | undefined> {
+    await using system = new BootedSystem(tree, ['/bin/true'])
+    const [code] = await once(system.#nspawn, 'close')
+    return code === 0 ? undefined : `systemd-nspawn: ${system.#said.trim()}`
+  }
+
+  /** With folders or files of this machine to be read in it, by where they are there. */
+  static async boot(tree: string, shared: Readonly<Record<string, string>>): Promise<BootedSystem> {
+    const binds = Object.entries(shared).map(([there, here]) => `--bind-ro=${here}:${there}`)
+    const system = new BootedSystem(tree, ['--boot', ...binds])
+    try {
+      await system.isUp()
+    } catch (error) {
+      await system[Symbol.asyncDispose]()
+      throw new Error(`it does not boot: ${system.#said}`, { cause: error })
+    }
+    return system
+  }
+
+  /** Resolves when it has booted, with the number that it has then. */
+  async isUp(): Promise<string> {
+    const isRunning = async () => {
+      const state = await this.shell('systemctl is-system-running --wait || true')
+      if (!['running', 'degraded'].includes(state)) throw new Error(`its systemd is ${state}`)
+    }
+    await until(isRunning)
+    await this.run('mosquitto_pub', '-h', '127.0.0.1', '-r', '-t', fence, '-m', 'up')
+    return this.bootId()
+  }
+
+  async bootId(): Promise<string> {
+    return this.run('cat', '/proc/sys/kernel/random/boot_id')
+  }
+
+  /** Runs a program in it; resolves to what that prints, and throws with what it says when it fails. */
+  async run(...command: readonly string[]): Promise<string> {
+    const { stdout } = await promisify(execFile)('nsenter', this.#inside(command), { env: environment, maxBuffer: 1e8 })
+    return stdout.trim()
+  }
+
+  /** A line for its shell. */
+  async shell(line: string): Promise<string> {
+    return this.run('sh', '-c', line)
+  }
+
+  async write(path: string, text: string): Promise<void> {
+    await this.run('sh', '-c', 'mkdir -p "$(dirname "$1")" && printf %s "$2" >"$1"', 'sh', path, text)
+  }
+
+  /** The journal of sightd, and what systemd says of it, from now until the test is over. */
+  journal(): Following<string> {
+    const options = ['--unit=sightd', '--follow', '--no-tail', `--since=@${Date.now() / 1000}`, '--output=cat']
+    return new Following(this.#follow(['journalctl', ...options]), (line) => line)
+  }
+
+  /** What is retained below `sightd/`, and all that comes, until the test is over. */
+  async listen(): Promise<Following<Message>> {
+    const options = ['-h', '127.0.0.1', '-q', '1', '-F', '%j', '-t', 'sightd/#']
+    const heard = new Following(this.#follow(['mosquitto_sub', ...options]), (line) => v.parse(messageSchema, line))
+    await heard.next(({ topic }) => topic === fence)
+    return heard
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#nspawn.exitCode === null && this.#nspawn.signalCode === null) {
+      this.#nspawn.kill('SIGKILL')
+      await once(this.#nspawn, 'close')
+    }
+    // Its processes end after it.
+    const removeGroups = () => {
+      for (const root of cgroupRoots) removeGroup(join(root, this.#name))
+    }
+    await until(removeGroups, 10_000)
+    rmSync(this.#work, { recursive: true, force: true })
+  }
+
+  #follow(command: readonly string[]): ChildProcess {
+    // nsenter waits for a child of its own, which would outlive it.
+    const child = spawn('nsenter', this.#inside(['setpriv', '--pdeathsig=KILL', ...command]), {
+      stdio: ['ignore', 'pipe', 'ignore'],
+      env: environment,
+    })
+    onTestFinished(() => {
+      child.kill()
+    })
+    return child
+  }
+
+  #inside(command: readonly string[]): string[] {
+    const init = listProcesses().find(({ pid, parent }) => parent === this.#nspawn.pid && isInit(pid))
+    if (init === undefined) throw new Error(`it does not run: ${this.#said}`)
+    return [`--target=${init.pid}`, '--all', ...command]
+  }
+}
+
+const environment = {
+  PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+  LC_ALL: 'C',
+  DEBIAN_FRONTEND: 'noninteractive',
+}
+
+/** The first of a namespace of processes. */
+function isInit(pid: number): boolean {
+  return /^NSpid:.*\t1$/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+}
+
+function removeGroup(folder: string): void {
+  if (!existsSync(folder)) return
+  for (const entry of readdirSync(folder, { withFileTypes: true }))
+    if (entry.isDirectory()) removeGroup(join(folder, entry.name))
+  rmdirSync(folder)
+}
