@@ -185,6 +185,7 @@ async function readFrames(
   onFrame: (frame: Frame) => boolean,
 ): Promise<void> {
   await using folder = await openWorkFolder()
+  const before = process.cwd()
   process.chdir(folder.path)
   const pool = new BufferPool(2, frameBytes(paddedGeometry(options.width, options.height, widestPadding)))
   const late = new AbortController()
@@ -202,7 +203,7 @@ async function readFrames(
     if (late.signal.aborted) throw new SightdError('source_failed', `camera: no frame for ${firstFrameMs / 1000} s`)
   } finally {
     clearTimeout(timer)
-    process.chdir('/')
+    process.chdir(before)
   }
 }
 

@@ -30,20 +30,20 @@ const died = { fault: 'died', message: 'SIGSEGV' } as const
 
 describe('a crash at any moment, and another one after it, of', () => {
   test.each<[string, number, () => Promise<readonly [Situation, Scenario]>]>([
-    ['the first update', 2, async () => [emptyDisk, offering('1', { active: '1' })]],
-    ['an update', 2, async () => [await withFirst(), offering('2', { active: '2' })]],
+    ['the first update', 1, async () => [emptyDisk, offering('1', { active: '1' })]],
+    ['an update', 1, async () => [await withFirst(), offering('2', { active: '2' })]],
     ['a look at a new timestamp', 20, async () => [await withFirst(), offering('a new timestamp', { active: '1' })]],
     [
       'a trial that ends with NaN',
-      4,
+      1,
       async () => [await withSecondFetched(), offering('2', { active: '1', bad: '2', failures: { '2': badOutput } })],
     ],
     [
       'a trial in which three processes die',
-      4,
+      1,
       async () => [await withSecondFetched(), offering('2', { active: '1', bad: '2', failures: { '2': died } })],
     ],
-    ['a rollback by command', 8, async () => [await withSecond(), rolledBackByCommand()]],
+    ['a rollback by command', 4, async () => [await withSecond(), rolledBackByCommand()]],
   ])(
     '%s',
     async (what, perLife, prepare) => {

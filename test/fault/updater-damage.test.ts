@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import { CrashDisk } from '../support/crash-disk.ts'
 import { copyOf, type FolderNode } from '../support/crash-disk-tree.ts'
-import { emptyDisk, liveOn, type Situation } from '../support/crash-explorer.ts'
+import { emptyDisk, liveOn, loadOf, type Situation } from '../support/crash-explorer.ts'
 import { StoredUpdates } from '../support/stored-updates.ts'
 import { type Facts, noFacts } from '../support/update-facts.ts'
 import type { Life } from '../support/update-life.ts'
-import { offering, withSecond, withWorld } from '../support/update-scenarios.ts'
+import { offering, withFirst, withSecond, withWorld } from '../support/update-scenarios.ts'
 
 withWorld()
 
@@ -98,6 +98,13 @@ describe('row 53: damage to', () => {
     const situations = each(second, blobsOf(second, 'previous'))
     await expectHealed(situations, { ...scenario, script })
     expect(refusals).toEqual(situations.map(() => 'the files of the model before are damaged'))
+  })
+
+  test('any file of a model on probation: it is no fault of it, and it comes anew', async () => {
+    const { moments } = await liveOn(await withFirst(), offering('2', { active: '2' }))
+    const moment = moments.find(({ next }) => next === loadOf('2', 'charge'))
+    if (moment === undefined) throw new Error('it never was in charge')
+    await expectHealed(each({ ...moment, story: [] }, blobsOf(await withSecond(), 'active')))
   })
 
   test('both: the first model serves until the one in charge is there again', async () => {

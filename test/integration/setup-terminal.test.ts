@@ -1,7 +1,8 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { loadConfig } from '../../src/config/load.ts'
+import { Authority } from '../support/certificates.ts'
 import { RunningCommand, terminalProgram } from '../support/command.ts'
 import { plugInCamera } from '../support/fake-camera.ts'
 import { findProgram, freePort } from '../support/mosquitto.ts'
@@ -82,6 +83,32 @@ describe.skipIf(terminalProgram === undefined || findProgram('mosquitto') === un
       })
       expect(person.command.stdout).not.toMatch(/hunter2|secret\r/)
     })
+
+    test.skipIf(findProgram('openssl') === undefined)(
+      'asks for the authority of a broker with TLS, and finds its file from where it was started (skipped without openssl)',
+      async () => {
+        const authority = await Authority.create()
+        const { key, cert } = await authority.issue('broker')
+        const { url } = await startGuardedBroker(`keyfile ${key}\ncertfile ${cert}\n`)
+        const person = await Person.sitsDown(['--name', 'A', '--camera', 'demo', '--username', 'porch'])
+        await person.answer('Broker [', `${url}${enter}`)
+        await person.answer('for the usual ones [-]: ', enter)
+        await person.answer('Password: ', `secret${enter}`)
+        expect(await person.answer('k to keep it all the same: ', enter)).toContain('mqtt.ca_file')
+        await person.answer(`Broker [${url}]: `, enter)
+        await person.answer('for the usual ones [-]: ', `/nowhere.pem${enter}`)
+        expect(
+          await person.answer('for the usual ones [-]: ', `${relative(process.cwd(), authority.path)}${enter}`),
+        ).toContain("/nowhere.pem: can't be read")
+        await person.answer('for none [porch]: ', enter)
+        await person.answer('Enter for the one there is: ', enter)
+        expect(await person.answer('Home Assistant? ', enter)).toContain('accepts us')
+        await person.answer('Write these? ', enter)
+        expect(await person.command.exited).toBe(0)
+        const { mqtt } = await loadConfig(join(person.folder, 'config.yaml'))
+        expect(mqtt).toMatchObject({ url, ca_file: authority.path })
+      },
+    )
 
     test('Enter keeps what is configured, and what does not work can be kept all the same', async () => {
       const before = `# Mine.\nname: Porch\ncamera: { source: synthetic, fps: 20 }\nmqtt: { url: 'mqtt://127.0.0.1:${await freePort()}' }\n`

@@ -66,10 +66,13 @@ export function synced({ now, durable, dirty }: FileNode): Buffer {
   return bytes.equals(now) ? now : bytes
 }
 
-const halves = ({ dirty }: FileNode, half: 0 | 1): Range[] =>
+const sectorBytes = 512
+
+/** The first sector of each, or half of what is shorter; or all but that. */
+const parts = ({ dirty }: FileNode, part: 'first' | 'rest'): Range[] =>
   dirty.map(([from, to]) => {
-    const middle = (from + to) >> 1
-    return half === 0 ? [from, middle] : [middle, to]
+    const middle = from + Math.min(sectorBytes, (to - from) >> 1)
+    return part === 'first' ? [from, middle] : [middle, to]
   })
 
 /** How bytes that were not synced can come out of a power cut. */
@@ -78,8 +81,8 @@ const tears = {
   kept: (file: FileNode) => synced(file),
   /** The new length, and nothing in it. */
   empty: (file: FileNode) => synced({ ...file, dirty: [] }),
-  front: (file: FileNode) => synced({ ...file, dirty: halves(file, 0) }),
-  back: (file: FileNode) => synced({ ...file, dirty: halves(file, 1) }),
+  front: (file: FileNode) => synced({ ...file, dirty: parts(file, 'first') }),
+  back: (file: FileNode) => synced({ ...file, dirty: parts(file, 'rest') }),
 }
 type Tear = keyof typeof tears
 const allTears: readonly Tear[] = ['lost', 'kept', 'empty', 'front', 'back']
@@ -88,7 +91,7 @@ type TearOf = (file: FileNode) => Tear
 /**
  * The disks that a power cut can leave, all of them durable. Names: each prefix of what was not synced, in the order in which
  * it was done, and each folder's changes without those of the others, or only those missing. Data: each file that was not
- * synced lost, kept, with zeros, or half of it, each combination of these for up to two files.
+ * synced lost, kept, with zeros, or part of it, each combination of these for up to two files.
  */
 export function* afterPowerCut(root: FolderNode): Generator<FolderNode> {
   for (const isKept of nameChoices(foldersIn(root))) {
@@ -219,9 +222,4 @@ function foldersIn(root: FolderNode): FolderNode[] {
     for (const node of [...now.values(), ...durable.values(), ...pending.flatMap(({ names }) => [...names.values()])])
       if (node?.kind === 'folder') found.add(node)
   return [...found]
-}
-
-export function filesIn(root: FolderNode): FileNode[] {
-  const files = foldersIn(root).flatMap(({ now }) => [...now.values()].filter((node) => node.kind === 'file'))
-  return [...new Set(files)]
 }

@@ -89,7 +89,7 @@ export function* powerCutsAt({ root, bootId, facts, next }: Moment, story: reado
 }
 
 /** Lets each situation pass once. */
-export class Sieve {
+class Sieve {
   readonly #seen = new Set<string>()
   /** How many came to it. */
   crashes = 0;
@@ -127,8 +127,9 @@ export type Exploration = {
 }
 
 /**
- * Crashes at each moment of a life, in each way, and lives on from there; then crashes in these lives as well: at `perLife`
- * moments of each, in one way, chosen by chance, or everywhere.
+ * Crashes at each moment of a life, in each way, and lives on from there; then crashes in these lives as well: everywhere, or
+ * at `perLife` moments of each, in one way, by chance. After a kill also by a power cut that keeps nothing, each time that the
+ * world has just learnt something: then it shows whether what the killed process has left was taken for durable.
  */
 export async function explore(
   start: Situation,
@@ -147,23 +148,30 @@ export async function explore(
     if (problems.length >= 20) break
     const second = await liveOn(situation, scenario)
     problems.push(...second.problems)
-    for (const again of secondCrashes(second.moments, situation.story)) {
+    for (const again of sieve.fresh(secondCrashes(second.moments, situation))) {
       twice++
       problems.push(...(await liveOn(again, scenario, { records: false })).problems)
     }
   }
   return { crashes, once: after.length, twice, problems }
 
-  function* secondCrashes(moments: readonly Moment[], story: readonly string[]): Generator<Situation> {
+  function* secondCrashes(moments: readonly Moment[], { story, bootId }: Situation): Generator<Situation> {
     if (perLife === 'all') {
-      for (const moment of moments) yield* sieve.fresh(crashesAt(moment, story))
+      for (const moment of moments) yield* crashesAt(moment, story)
       return
     }
     for (let i = 0; i < perLife; i++) {
       const moment = moments[chance(moments.length)]
-      if (moment === undefined) continue
-      const ways = [...crashesAt(moment, story)]
-      yield* sieve.fresh(ways.slice(chance(ways.length)).slice(0, 1))
+      const ways = moment === undefined ? [] : [...crashesAt(moment, story)]
+      yield* ways.slice(chance(ways.length)).slice(0, 1)
     }
+    const isAfterKill = bootId === start.bootId
+    for (const moment of isAfterKill ? news(moments) : []) yield* [...powerCutsAt(moment, story)].slice(0, 1)
   }
+}
+
+/** The first moment after each change of what is known, and the last one. */
+function news(moments: readonly Moment[]): Moment[] {
+  const known = moments.map(({ facts }) => JSON.stringify(facts))
+  return moments.filter((_, i) => i === moments.length - 1 || (i > 0 && known[i] !== known[i - 1]))
 }

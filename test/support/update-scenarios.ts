@@ -79,7 +79,7 @@ function wrongWith(life: Life, offer: Offer, { active, bad, isPreviousLost = fal
 }
 
 /** The disk that a life leaves which nothing has cut short. */
-export async function after(scenario: Scenario, start: Situation = emptyDisk): Promise<Situation> {
+async function after(scenario: Scenario, start: Situation = emptyDisk): Promise<Situation> {
   const { left, problems } = await liveOn(start, scenario, { records: false })
   expect(problems).toEqual([])
   return left
