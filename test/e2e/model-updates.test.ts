@@ -76,6 +76,7 @@ describe.skipIf(findProgram('mosquitto') === undefined)(
 
     test('one that is bad only in charge is rolled back by itself', { timeout: 120_000 }, async () => {
       const device = await UpdatedDevice.start({ shadow_s: 0, probation_results: 200 })
+      await device.resultsUntil(150)
       const verdicts: [ModelKind, string][] = [
         ['nanLive', 'bad_output'],
         ['slow', 'slow'],

@@ -34,7 +34,9 @@ export class UpdatedDevice {
   /** Messages before it have been looked at. */
   #seen = 0
 
-  private constructor(parts: Omit<UpdatedDevice, 'updates' | 'results' | 'ask' | 'until' | 'offer' | 'verdict'>) {
+  private constructor(
+    parts: Omit<UpdatedDevice, 'updates' | 'results' | 'resultsUntil' | 'ask' | 'until' | 'offer' | 'verdict'>,
+  ) {
     this.repository = parts.repository
     this.server = parts.server
     this.subscriber = parts.subscriber
@@ -77,6 +79,11 @@ ${more}`,
 
   get results(): Result[] {
     return this.#of('result').map(({ text }) => v.parse(resultSchema, JSON.parse(text)))
+  }
+
+  /** Resolves when there have been so many results: before, there is nothing to hold a model against. */
+  async resultsUntil(count: number): Promise<void> {
+    await this.subscriber.message(({ topic }) => topic.endsWith('/result') && this.#of('result').length >= count)
   }
 
   /** Sends a request and gives its answer. */
