@@ -31,7 +31,8 @@ export async function lockPath(purpose: string, folder: string): Promise<AsyncDi
 /** Undefined where no file can be made. */
 async function openLock(path: string): Promise<FileHandle | undefined> {
   try {
-    const file = await open(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)
+    // Not to write: a file that is open so keeps its file system from becoming read-only.
+    const file = await open(path, constants.O_RDONLY | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)
     await closeToOthers(file, dirname(path))
     return file
   } catch (error) {
