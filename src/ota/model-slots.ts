@@ -176,7 +176,7 @@ export class ModelSlots {
 
   /** Forgets all failures. */
   async forgive(): Promise<void> {
-    await this.#files.write(() => ({ bad: [], candidate: null, tries: 0, powerLosses: 0, writes: 0 }))
+    await this.#files.write(() => ({ bad: [], last: null, candidate: null, tries: 0, powerLosses: 0, writes: 0 }))
   }
 
   async pause(paused: boolean): Promise<void> {
