@@ -67,7 +67,8 @@ describe.skipIf(findProgram('mosquitto') === undefined)(
       console.info(
         `${promised.length} reported as stored, ${seen.size} arrived, ${arrived.length - seen.size} of them again`,
       )
-      expect(promised.length).toBeGreaterThan(5000)
+      // Enough to be lost; how many there are is the machine's pace.
+      expect(promised.length).toBeGreaterThan(1000)
       expect(promised.filter((event) => !seen.has(event))).toEqual([])
       expect(arrived.length - seen.size).toBeLessThanOrEqual(kills * duplicatesPerKill)
     }, 400_000)
