@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -43,7 +43,10 @@ function build(arch: Arch, folder: string, revision: string): void {
     for (const each of [stage, npm, folder]) mkdirSync(each, { recursive: true })
     stageFiles({ source, arch, version, revision, epochS, stage, work: npm })
     const out = join(folder, `sightd_${version}-${revision}_${arch}.deb`)
-    const installedBytes = buildDeb(stage, out, { source, arch, version: `${version}-${revision}`, epochS })
+    // Whoever finds a file of that name finds all of it.
+    const partial = `${out}.partial`
+    const installedBytes = buildDeb(stage, partial, { source, arch, version: `${version}-${revision}`, epochS })
+    renameSync(partial, out)
     const digest = createHash('sha256').update(readFileSync(out)).digest('hex')
     process.stdout.write(`${out}\n${megabytes(statSync(out).size)} MB, installed ${megabytes(installedBytes)} MB\n`)
     process.stdout.write(`sha256 ${digest}\n`)

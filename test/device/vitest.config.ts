@@ -5,7 +5,7 @@ export default defineConfig({
   test: {
     root: new URL('../..', import.meta.url).pathname,
     include: ['test/device/*.test.ts'],
-    globalSetup: ['test/device/build-packages.ts', 'test/device/build-systems.ts'],
+    globalSetup: ['test/device/build-packages.ts'],
     maxWorkers: 2,
     testTimeout: 300_000,
     hookTimeout: 300_000,

@@ -11,26 +11,45 @@ import { listProcesses } from '../../support/processes.ts'
 import { Following } from './following.ts'
 import { until } from './until.ts'
 
-const programs = ['apt-get', 'debootstrap', 'dpkg', 'dpkg-deb', 'nsenter', 'setpriv', 'systemd-nspawn', 'unshare']
+const programs = [
+  'apt-get',
+  'debootstrap',
+  'dpkg',
+  'dpkg-deb',
+  'flock',
+  'nsenter',
+  'setpriv',
+  'systemd-nspawn',
+  'unshare',
+]
 
-/** Where systemd keeps its control groups: the second and third where they are of version 1. */
+/** Where systemd may keep its control groups: the second and third where they are of version 1. */
 const cgroupRoots = ['/sys/fs/cgroup', '/sys/fs/cgroup/systemd', '/sys/fs/cgroup/unified'].filter((folder) =>
   existsSync(join(folder, 'cgroup.procs')),
 )
 
 /**
- * In a mount namespace, so that nothing stays mounted, and a control group of its own, since systemd-nspawn makes some of
- * fixed names in the one that it is in.
+ * As the first process of a namespace, so that all ends with it; in a mount namespace, so that nothing stays mounted; in a
+ * control group of its own, since systemd-nspawn makes some of fixed names in the one that it is in. That ends with 133 when
+ * the system wants to be started anew.
  */
 const start = `
 set -e
-work=$1 tree=$2 group=$3
+work=$1 tree=$2 name=$3
 shift 3
 mount -t tmpfs -o size=1g,mode=755 sightd-test "$work"
-mkdir "$work/upper" "$work/work" "$work/root" "$group"
+mkdir "$work/upper" "$work/work" "$work/root"
 mount -t overlay -o "lowerdir=$tree,upperdir=$work/upper,workdir=$work/work" overlay "$work/root"
-echo $$ >"$group/cgroup.procs"
-exec systemd-nspawn --quiet --directory="$work/root" --register=no --keep-unit --console=pipe "$@"
+for root in ${cgroupRoots.join(' ')}; do
+  mkdir "$root/$name"
+  echo $$ >"$root/$name/cgroup.procs"
+done
+code=133
+while [ "$code" = 133 ]; do
+  code=0
+  systemd-nspawn --quiet --directory="$work/root" --register=no --keep-unit --console=pipe "$@" || code=$?
+done
+exit "$code"
 `
 
 /**
@@ -70,31 +89,31 @@ export function bootObstacle(): string | undefined {
 
 /** A Debian whose systemd runs, with a broker and without a network. What is written into it goes with it. */
 export class BootedSystem implements AsyncDisposable {
-  readonly #nspawn: ChildProcess
+  readonly #unshare: ChildProcess
   readonly #work = mkdtempSync(join(tmpdir(), 'sightd-system-'))
   readonly #name = basename(this.#work)
   #said = ''
 
   private constructor(tree: string, args: readonly string[]) {
-    const paths = [this.#work, tree, join(cgroupRoots[0] ?? '', this.#name)]
-    const command = ['unshare', '--mount', '--propagation=private', 'sh', '-c', start, 'sh', ...paths]
+    const namespaces = ['--mount', '--propagation=private', '--pid', '--mount-proc', '--fork', '--kill-child=KILL']
+    const script = ['sh', '-c', start, 'sh', this.#work, tree, this.#name]
     const machine = [`--machine=${this.#name}`, ...likeMachine, ...args]
-    this.#nspawn = spawn('setpriv', ['--pdeathsig=KILL', ...command, ...machine], {
+    this.#unshare = spawn('setpriv', ['--pdeathsig=KILL', 'unshare', ...namespaces, ...script, ...machine], {
       stdio: ['ignore', 'pipe', 'pipe'],
       // The control groups of Raspberry Pi OS, and the only ones that Debian 13 takes, whichever this machine has.
       env: { PATH: process.env['PATH'], SYSTEMD_NSPAWN_UNIFIED_HIERARCHY: '1' },
     })
-    for (const stream of [this.#nspawn.stdout, this.#nspawn.stderr])
+    for (const stream of [this.#unshare.stdout, this.#unshare.stderr])
       stream?.setEncoding('utf8').on('data', (text: string) => {
         this.#said += text
       })
   }
 
-  /** Whether systemd-nspawn can do its part here at all: what it says if not. */
-  static async tryOut(tree: string): Promise<string | undefined> {
+  /** Throws with what systemd-nspawn says when it can't do its part here at all. */
+  static async tryOut(tree: string): Promise<void> {
     await using system = new BootedSystem(tree, ['/bin/true'])
-    const [code] = await once(system.#nspawn, 'close')
-    return code === 0 ? undefined : `systemd-nspawn: ${system.#said.trim()}`
+    const [code] = await once(system.#unshare, 'close')
+    if (code !== 0) throw new Error(system.#said)
   }
 
   /** With folders or files of this machine to be read in it, by where they are there. */
@@ -155,9 +174,9 @@ export class BootedSystem implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#nspawn.exitCode === null && this.#nspawn.signalCode === null) {
-      this.#nspawn.kill('SIGKILL')
-      await once(this.#nspawn, 'close')
+    if (this.#unshare.exitCode === null && this.#unshare.signalCode === null) {
+      this.#unshare.kill('SIGKILL')
+      await once(this.#unshare, 'close')
     }
     // Its processes end after it.
     const removeGroups = () => {
@@ -180,9 +199,12 @@ export class BootedSystem implements AsyncDisposable {
   }
 
   #inside(command: readonly string[]): string[] {
-    const init = listProcesses().find(({ pid, parent }) => parent === this.#nspawn.pid && isInit(pid))
-    if (init === undefined) throw new Error(`it does not run: ${this.#said}`)
-    return [`--target=${init.pid}`, '--all', ...command]
+    const processes = listProcesses()
+    const childOf = (pid: number | undefined, name = '') =>
+      processes.find(({ parent, command }) => parent === pid && command.includes(name))?.pid
+    const init = childOf(childOf(childOf(this.#unshare.pid), 'systemd-nspawn'))
+    if (init === undefined || !isInit(init)) throw new Error(`it does not run: ${this.#said}`)
+    return [`--target=${init}`, '--all', ...command]
   }
 }
 

@@ -1,4 +1,4 @@
-import type { BootedSystem } from './booted-system.ts'
+import type { BootedSystem, Message } from './booted-system.ts'
 
 const config = '/etc/sightd/config.yaml'
 const dropIns = '/etc/systemd/system/sightd.service.d'
@@ -6,6 +6,12 @@ const cgroup = '/sys/fs/cgroup/system.slice/sightd.service'
 
 /** Photos instead of a camera. */
 const replay = 'id: porch\ncamera: { source: replay, path: /usr/lib/sightd/deploy/demo, fps: 5 }\n'
+
+/** Whether a message is on that topic of the device. */
+export const isOf = (topic: string) => (message: Message) => message.topic === `sightd/porch/${topic}`
+
+/** Nor was it there before we listened. */
+export const isNew = (topic: string) => (message: Message) => isOf(topic)(message) && message.retain === 0
 
 /** sightd as systemd runs it, in a system that was booted. */
 export class Service {
@@ -16,8 +22,10 @@ export class Service {
   }
 
   async install(deb: string, ...options: readonly string[]): Promise<void> {
-    // What is only recommended would have to come over a network.
-    await this.#system.run('apt-get', 'install', '--yes', '--no-install-recommends', ...options, deb)
+    // What is only recommended would have to come over a network. A configuration that was changed stays, as whoever is
+    // asked is told to answer.
+    const answers = ['--yes', '--no-install-recommends', '-o', 'Dpkg::Options::=--force-confold']
+    await this.#system.run('apt-get', 'install', ...answers, ...options, deb)
   }
 
   async configure(more = ''): Promise<void> {

@@ -1,0 +1,23 @@
+import { execFileSync } from 'node:child_process'
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+/** Makes of a package one of another version, whose program says that version and which comes with another configuration. */
+export function repack(deb: string, out: string, version: string): void {
+  const folder = mkdtempSync(join(tmpdir(), 'sightd-repack-'))
+  const change = (path: string, from: RegExp, to: string) => {
+    const text = readFileSync(join(folder, path), 'utf8')
+    if (!from.test(text)) throw new Error(`${path} has no ${from}`)
+    writeFileSync(join(folder, path), text.replace(from, to))
+  }
+  try {
+    execFileSync('dpkg-deb', ['--raw-extract', deb, folder])
+    change('DEBIAN/control', /^Version: .*$/m, `Version: ${version}-1`)
+    change('usr/lib/sightd/package.json', /"version": ".*?"/, `"version": "${version}"`)
+    appendFileSync(join(folder, 'etc/sightd/config.yaml'), '# new\n')
+    execFileSync('dpkg-deb', ['-Znone', '--root-owner-group', '--build', folder, out], { stdio: 'pipe' })
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
