@@ -53,12 +53,8 @@ describe('row 63: an update that is cancelled', () => {
     const device = await UpdatingDevice.start()
     await expect(device.updater.cancel()).rejects.toMatchObject({ code: 'update_refused' })
     await device.offer('2')
-    let isTooLate = false
-    while (!isTooLate) {
-      // As soon as it is told.
-      if (device.outcomes.length > 0 && device.status.phase === 'idle') isTooLate = true
-      else await setImmediate()
-    }
+    // As soon as it is told, though there still is something to be cleaned.
+    await device.until(() => device.outcomes.length > 0)
     await expect(device.updater.cancel()).rejects.toMatchObject({ message: 'no update is under way' })
     expect(await device.verdict('2')).toMatchObject({ outcome: 'committed' })
     const { device: checking } = await heldIn('check')
@@ -131,17 +127,50 @@ describe('updates that are paused', () => {
   })
 
   test('while another command is carried out do not begin after it', async () => {
-    const { device } = await heldIn('self_test')
-    const { updater } = device
-    await Promise.all([updater.retry(), updater.check(), updater.pause()])
+    const { device, letGo } = await heldIn('trial')
+    letGo()
+    await device.verdict('2')
+    await device.repository.offer(await tinyModel('3'))
+    const { promise: loaded, resolve: load } = Promise.withResolvers<void>()
+    device.vision.loadCandidate = () => loaded
+    const rolledBack = device.updater.rollback()
+    await device.updater.check()
+    for (let turn = 0; turn < 20; turn++) await setImmediate()
+    await device.updater.pause()
+    const before = device.server.requests.length
+    load()
+    await rolledBack
     for (let turn = 0; turn < 200; turn++) await setImmediate()
     expect(device.status).toMatchObject({ paused: true, phase: 'idle' })
+    expect(device.server.requests).toHaveLength(before)
   })
 })
 
 describe('commands one after the other, and many at once', () => {
   const names = ['check', 'install', 'cancel', 'pause', 'resume', 'retry', 'rollback'] as const
   const command = fc.record({ name: fc.constantFrom(...names), turns: fc.nat(30) })
+
+  test('wait for the end of what they end', async () => {
+    const { device, letGo } = await heldIn('shadow')
+    letGo()
+    await device.verdict('2')
+    const { promise: over, resolve: end } = Promise.withResolvers<void>()
+    device.vision.selfTests = async (_, signal) => {
+      await over
+      throw signal.reason
+    }
+    await device.offer('3')
+    await device.until(() => device.vision.loads.includes('self-test 3'))
+    const cancelled = device.updater.cancel()
+    const rolledBack = device.updater.rollback()
+    for (let turn = 0; turn < 100; turn++) await setImmediate()
+    expect(device.outcomes).toHaveLength(1)
+    expect(device.vision.active).toBe('2')
+    end()
+    await Promise.all([cancelled, rolledBack])
+    expect(device.outcomes.slice(1).map(({ code }) => code)).toEqual(['cancelled', 'rolled_back_by_command'])
+    expect(device.vision.active).toBe('1')
+  })
 
   test('never leave a device where it can not go on', async () => {
     await fc.assert(

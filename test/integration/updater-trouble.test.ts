@@ -2,6 +2,8 @@ import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { openTransport } from '../../src/ota/transport.ts'
+import { failOpening } from '../support/failing-open.ts'
+import { heldIn } from '../support/held-update.ts'
 import { tinyModel } from '../support/tiny-model.ts'
 import { UpdatingDevice } from '../support/updating-device.ts'
 
@@ -81,6 +83,27 @@ describe('a network', () => {
     expect(await device.verdict('2')).toMatchObject({ outcome: 'committed' })
     expect(device.server.requests).toEqual([])
   })
+})
+
+test('row 50: a shadow run whose end can not be written down leaves no model beside the one in charge', async () => {
+  const { device, letGo } = await heldIn('shadow')
+  const heals = ['record.0', 'record.1'].map((name) => failOpening(name, 'EROFS'))
+  letGo()
+  const { reason } = await device.until(({ phase, reason }) => phase === 'idle' && reason !== null)
+  expect(reason).toMatch(/record.*could not be stored/)
+  for (const heal of heals.reverse()) heal()
+  expect(device.vision).toMatchObject({ active: '1', spare: undefined })
+  await device.updater.check()
+  expect(await device.verdict('2')).toMatchObject({ outcome: 'committed' })
+})
+
+test('row 21: a clock that falls back to 1970 does not fall behind what was signed', async () => {
+  const device = await UpdatingDevice.start()
+  await device.offer('2', { fromMs: Date.now() - 2 * 86_400_000 })
+  await device.verdict('2')
+  await device.restart()
+  vi.spyOn(Date, 'now').mockReturnValue(0)
+  expect(await device.look()).toMatchObject({ rollout: 'yes', stale: null })
 })
 
 test('row 53: a record that is damaged in both files leads back to the first model, and that is told', async () => {

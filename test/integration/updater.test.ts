@@ -1,5 +1,7 @@
+import { readdirSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import * as v from 'valibot'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { updateStatusSchema } from '../../src/core/update-status.ts'
@@ -55,8 +57,9 @@ describe('an update', () => {
       await device.offer(version)
       expect(await device.verdict(version)).toMatchObject({ outcome: 'committed' })
     }
+    // By itself.
+    await device.until(() => readdirSync(join(device.folder, 'models')).length === 2)
     await device.look()
-    expect(await readdir(join(device.folder, 'models'))).toHaveLength(2)
     // Three each, and what says which one should run.
     expect(await readdir(join(device.folder, 'blobs'))).toHaveLength(7)
     expect(await readdir(join(device.folder, 'part'))).toEqual([])
@@ -74,6 +77,28 @@ describe('an update', () => {
     expect(device.vision.active).toBe('2')
   })
 
+  test('tells how far it is', async () => {
+    const device = await UpdatingDevice.start({ probationResults: 300 })
+    await device.offer('2')
+    await device.verdict('2')
+    for (const text of ['download 0', 'download 100', 'shadow 0', 'trial 0', 'trial 50'])
+      expect(device.percents).toContain(text)
+    expect(device.percents.length).toBeLessThan(400)
+  })
+
+  test('where no model works goes on without frames, and starts the new one', async () => {
+    const device = await UpdatingDevice.start()
+    await device.stop()
+    await device.open()
+    device.start({ hasVision: false })
+    await device.offer('2')
+    await device.in('trial')
+    device.startVision()
+    expect(await device.verdict('2')).toMatchObject({ outcome: 'committed' })
+    expect(device.phases).toEqual(['check', 'download', 'self_test', 'trial', 'idle'])
+    expect(device.vision.active).toBe('2')
+  })
+
   test('does nothing where what should run is what the device came with', async () => {
     const device = await UpdatingDevice.start()
     await device.offer('1')
@@ -84,6 +109,8 @@ describe('an update', () => {
   })
 
   test('is off where there is nowhere to look', async () => {
+    // It would look at once.
+    vi.spyOn(Math, 'random').mockReturnValue(0)
     const device = await UpdatingDevice.start({ transports: [] })
     expect(device.status).toMatchObject({ enabled: false, group: null, active: { version: '1' } })
     for (const command of ['check', 'pause', 'resume', 'retry'] as const)
@@ -91,6 +118,8 @@ describe('an update', () => {
     for (const command of ['cancel', 'install', 'rollback'] as const)
       await expect(device.updater[command]()).rejects.toMatchObject({ code: 'update_refused' })
     device.updater.hint(9)
+    for (let turn = 0; turn < 100; turn++) await setImmediate()
+    expect(device.phases).toEqual([])
     expect(device.server.requests).toEqual([])
   })
 })
@@ -133,11 +162,20 @@ describe('a model that is not good', () => {
     const device = await UpdatingDevice.start()
     let results = 0
     device.vision.labels = (version) => (version === '2' || results++ % 2 === 0 ? 'cat' : 'dog')
-    while (results < 200) await new Promise(setImmediate)
+    while (results < 200) await setImmediate()
     await device.offer('2')
     expect(await device.verdict('2')).toMatchObject({ outcome: 'rolled_back', code: 'constant' })
     expect(device.vision).toMatchObject({ active: '1', spare: undefined })
     expect((await device.look()).reason).toMatch(/has failed here \(constant\)/)
+  })
+
+  test('row 59: by NaN that comes out of it while it is in charge', async () => {
+    const device = await UpdatingDevice.start()
+    device.vision.failures = (version) => (version === '2' ? { fault: 'bad_output', message: 'NaN' } : undefined)
+    await device.offer('2')
+    expect(await device.verdict('2')).toMatchObject({ outcome: 'rolled_back', code: 'bad_output', reason: 'NaN' })
+    await device.until(() => device.vision.active === '1')
+    expect(device.vision.loads.slice(3)).toEqual(['start 1'])
   })
 
   test('row 56: by three deaths of the process that it is in charge of', async () => {

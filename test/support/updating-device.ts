@@ -25,14 +25,17 @@ export class UpdatingDevice {
   readonly said: string[] = []
   /** Phases in their order, each once. */
   readonly phases: string[] = []
+  /** How far they were. */
+  readonly percents: string[] = []
   vision = new StagedVision()
   isConnected = true
   #settings: Settings
   readonly #factoryDir: string
   #boots = 1
+  #isOver = false
   #updater: Updater | undefined
   #stop = new AbortController()
-  #running: Promise<unknown> = Promise.resolve()
+  #running: Promise<void>[] = []
 
   private constructor(repository: UpdateRepository, server: RepositoryServer, folder: string, factoryDir: string) {
     this.repository = repository
@@ -47,7 +50,10 @@ export class UpdatingDevice {
     const repository = await UpdateRepository.create()
     const server = await repository.serve()
     const device = new UpdatingDevice(repository, server, join(await tempFolder(), 'ota'), await tinyModel('1'))
-    onTestFinished(() => device.stop())
+    onTestFinished(() => {
+      device.#isOver = true
+      return device.stop()
+    })
     prepare(device.vision)
     await device.restart(settings)
     return device
@@ -104,16 +110,19 @@ export class UpdatingDevice {
     })
   }
 
-  start(): void {
-    const { updater, vision } = this
+  start({ hasVision = true } = {}): void {
     this.#stop = new AbortController()
-    const { signal } = this.#stop
-    this.#running = Promise.all([updater.run(signal), vision.run(updater, signal)])
+    this.#running = [this.updater.run(this.#stop.signal)]
+    if (hasVision) this.startVision()
+  }
+
+  startVision(): void {
+    this.#running.push(this.vision.run(this.updater, this.#stop.signal))
   }
 
   async stop(): Promise<void> {
     this.#stop.abort()
-    await this.#running
+    await Promise.all(this.#running)
   }
 
   /** Nothing of this life writes any more, and the next one begins with what is on the disk. */
@@ -130,14 +139,20 @@ export class UpdatingDevice {
 
   /** What the status comes to as soon as it fits. */
   async until(fits: (status: UpdateStatus) => boolean): Promise<UpdateStatus> {
-    while (!fits(this.status)) await setImmediate()
+    while (!fits(this.status)) {
+      if (this.#isOver) throw new Error('the test is over')
+      await setImmediate()
+    }
     return this.status
   }
 
   /** Of the longest part of a file that is here. */
   get partBytes(): number {
     const folder = join(this.folder, 'part')
-    return Math.max(0, ...readdirSync(folder).map((name) => statSync(join(folder, name)).size))
+    return Math.max(
+      0,
+      ...readdirSync(folder).map((name) => statSync(join(folder, name), { throwIfNoEntry: false })?.size ?? 0),
+    )
   }
 
   /** In that phase. */
@@ -168,7 +183,8 @@ export class UpdatingDevice {
   }
 
   #noteChange(): void {
-    const { phase } = this.status
+    const { phase, percent } = this.status
+    if (percent !== null) this.percents.push(`${phase} ${percent}`)
     if (this.phases.at(-1) !== phase) this.phases.push(phase)
   }
 }

@@ -86,8 +86,8 @@ describe('a candidate on probation', () => {
     device.trial.noteDown({ fault: 'died', message: 'SIGSEGV' })
     expect(await device.trial.nextModel()).toEqual(factory)
     // By then it is written down.
-    await device.restart()
     expect(device.slots.slots.failureOf(device.candidate)).toBe('died')
+    await device.restart()
     expect(device.record).toMatchObject({ stage: 'idle', bad: [[device.candidate.sha256, 'died']] })
     expect(await outcome).toMatchObject({ outcome: 'rolled_back', code: 'died' })
   })
