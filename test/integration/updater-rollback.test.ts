@@ -97,7 +97,7 @@ describe('a rollback by command', () => {
     const device = await committed('2')
     const heals = ['record.0', 'record.1'].map((name) => failOpening(name, 'EROFS'))
     await expect(device.updater.rollback()).rejects.toMatchObject({ reason: 'store_failed' })
-    for (const heal of heals.reverse()) heal()
+    for (const heal of heals) heal()
     expect(device.vision).toMatchObject({ active: '2', spare: undefined })
     await device.offer('3')
     expect(await device.verdict('3')).toMatchObject({ outcome: 'committed' })

@@ -91,7 +91,7 @@ test('row 50: a shadow run whose end can not be written down leaves no model bes
   letGo()
   const { reason } = await device.until(({ phase, reason }) => phase === 'idle' && reason !== null)
   expect(reason).toMatch(/record.*could not be stored/)
-  for (const heal of heals.reverse()) heal()
+  for (const heal of heals) heal()
   expect(device.vision).toMatchObject({ active: '1', spare: undefined })
   await device.updater.check()
   expect(await device.verdict('2')).toMatchObject({ outcome: 'committed' })

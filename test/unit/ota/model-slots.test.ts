@@ -104,7 +104,7 @@ describe('the model in charge', () => {
     const heals = ['record.0', 'record.1'].map((name) => failOpening(name, 'EIO'))
     for (let i = 0; i < 2; i++)
       expect(await device.slots.active()).toMatchObject({ source: device.sourceOf(two), lost: { version: '3' } })
-    for (const heal of heals.reverse()) heal()
+    for (const heal of heals) heal()
     expect(device.record).toMatchObject({ active: { version: '3' } })
     await device.slots.active()
     expect(device.record).toMatchObject({ active: { version: '2' } })

@@ -59,7 +59,7 @@ describe('a candidate that takes over', () => {
     const device = await TrialDevice.start()
     const heals = ['record.0', 'record.1'].map((name) => failOpening(name, 'EIO'))
     await expect(device.trial.takeOver(device.candidate, never)).rejects.toMatchObject({ reason: 'store_failed' })
-    for (const heal of heals.reverse()) heal()
+    for (const heal of heals) heal()
     expect(device.stage.told).toEqual([])
     expect(device.record).toMatchObject({ stage: 'idle', candidate: null })
     expect(await device.trial.nextModel()).toEqual(factory)
@@ -195,7 +195,7 @@ describe('a candidate on probation', () => {
     expect(told).toMatchObject({ outcome: 'rolled_back', code: 'store_failed' })
     expect(device.stage.told).toEqual(['swap', 'swap', 'release'])
     expect(device.said).toEqual(['that a model was rolled back could not be stored'])
-    for (const heal of heals.reverse()) heal()
+    for (const heal of heals) heal()
     expect(await device.trial.nextModel()).toEqual(factory)
     // A new one finds it on probation, as it was written down at last.
     await device.restart()
@@ -209,7 +209,7 @@ describe('a candidate on probation', () => {
     const heals = ['record.0', 'record.1'].map((name) => failOpening(name, 'EROFS'))
     expect(await device.trial.nextModel()).toEqual(factory)
     expect(await device.trial.watch(never)).toMatchObject({ outcome: 'rolled_back', code: 'store_failed' })
-    for (const heal of heals.reverse()) heal()
+    for (const heal of heals) heal()
   })
 
   test('row 61: that loses the power nine times stays', async () => {
