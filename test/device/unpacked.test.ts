@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
+import { packageVersions } from '../../src/lib/package.ts'
 import { findProgram } from '../support/mosquitto.ts'
 import { hostArch, unpack } from './packages.ts'
 
@@ -13,23 +14,23 @@ describe.skipIf(deb === undefined)('the package of this architecture, unpacked i
   beforeAll(() => {
     root = mkdtempSync(join(tmpdir(), 'sightd-test-'))
     unpack(deb ?? '', root)
-    mkdirSync(join(root, 'coreutils'))
-    const files = execFileSync('dpkg', ['--listfiles', 'coreutils'], { encoding: 'utf8' }).split('\n')
+    mkdirSync(join(root, 'essential'))
+    const files = execFileSync('dpkg', ['--listfiles', 'coreutils', 'util-linux'], { encoding: 'utf8' }).split('\n')
     for (const path of files.filter((file) => /\/s?bin\/./.test(file)))
-      symlinkSync(path, join(root, 'coreutils', basename(path)))
+      symlinkSync(path, join(root, 'essential', basename(path)))
   })
   afterAll(() => rmSync(root, { recursive: true, force: true }))
 
-  /** Nothing but coreutils is there: no npm, no Node of the machine, no util-linux. */
+  /** Nothing is there but what every Debian has: no npm, no Node of the machine, no ffmpeg. */
   const sightd = (...args: string[]) =>
     spawnSync(join(root, 'usr/bin/sightd'), args, {
       encoding: 'utf8',
       cwd: root,
-      env: { PATH: join(root, 'coreutils'), HOME: root },
+      env: { PATH: join(root, 'essential'), HOME: root },
     })
 
   test('says its version', () => {
-    expect(sightd('--version')).toMatchObject({ status: 0, stdout: '0.1.0\n', stderr: '' })
+    expect(sightd('--version')).toMatchObject({ status: 0, stdout: `${packageVersions().own}\n`, stderr: '' })
   })
 
   test('doctor finds the model in order', () => {
@@ -55,7 +56,7 @@ describe.skipIf(deb === undefined)('the package of this architecture, unpacked i
   })
 
   test('an operator can make a repository and put a model into it', () => {
-    const env = { PATH: join(root, 'coreutils'), HOME: root, SIGHTD_OTA_PASSPHRASE: 'correct horse battery staple' }
+    const env = { PATH: join(root, 'essential'), HOME: root, SIGHTD_OTA_PASSPHRASE: 'correct horse battery staple' }
     const ota = (...args: string[]) =>
       spawnSync(join(root, 'usr/bin/sightd'), ['ota', ...args], { encoding: 'utf8', cwd: root, env })
     expect(ota('init')).toMatchObject({ status: 0 })
