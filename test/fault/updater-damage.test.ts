@@ -4,8 +4,9 @@ import { copyOf, type FolderNode } from '../support/crash-disk-tree.ts'
 import { emptyDisk, liveOn, loadOf, type Situation } from '../support/crash-explorer.ts'
 import { StoredUpdates } from '../support/stored-updates.ts'
 import { type Facts, noFacts } from '../support/update-facts.ts'
-import type { Life } from '../support/update-life.ts'
+import { Life } from '../support/update-life.ts'
 import { offering, withFirst, withSecond, withWorld } from '../support/update-scenarios.ts'
+import { transportOf } from '../support/update-world.ts'
 
 withWorld()
 
@@ -132,6 +133,28 @@ describe('row 53: damage to', () => {
     })
     await expectHealed(situations)
   })
+})
+
+test('a file of the model in charge that can not be read any more comes anew, to another place on the disk', async () => {
+  const second = until2(await withSecond(), '1')
+  const scenario = offering('2', { active: '2' })
+  const blobs = blobsOf(second, 'active')
+  for (const blob of blobs) {
+    using disk = new CrashDisk(copyOf(second.root))
+    let isReplaced = false
+    disk.fault = ({ name, path }) => {
+      if (path !== blob) return undefined
+      isReplaced ||= name === 'rename'
+      return name === 'read' && !isReplaced ? 'EIO' : undefined
+    }
+    const transport = transportOf(scenario.offer.files)
+    const life = await Life.start({ ...scenario, disk, transport, bootId: 'a', facts: second.facts })
+    await scenario.script(life)
+    expect([...life.problems, ...scenario.check(life)]).toEqual([])
+    expect(isReplaced).toBe(true)
+    await life.end()
+  }
+  expect(blobs.length).toBe(3)
 })
 
 test('rows 54 and 62: without part of its state, or all, a device comes back to the model that it should run', async () => {
