@@ -166,6 +166,19 @@ for (const { suite, tree, problem } of await bootableSystems(deb))
       expect(await service.show('ActiveState')).toEqual({ ActiveState: 'active' })
     })
 
+    test('says how it ended though the start after that failed', async () => {
+      await service.configure('mqtt: { ulr: mqtt://127.0.0.1 }\n')
+      await service.systemctl('kill', '--signal=KILL', '--kill-whom=main')
+      await until(async () =>
+        expect(await service.show('ActiveState', 'Result')).toEqual({ ActiveState: 'failed', Result: 'exit-code' }),
+      )
+      await service.configure()
+      const heard = await system.listen()
+      await service.systemctl('start')
+      const crash = await heard.next(isNew('crash'))
+      expect(JSON.parse(crash.payload)).toMatchObject({ reason: 'ended by KILL (signal)' })
+    })
+
     test('goes on while its disk is full, and says so', async () => {
       await service.systemctl('stop')
       const mount = 'mount -t tmpfs -o size=1m,mode=750,uid=$(id -u sightd),gid=$(id -g sightd) tmpfs /var/lib/sightd'
@@ -194,6 +207,9 @@ for (const { suite, tree, problem } of await bootableSystems(deb))
       await system.write('/etc/mosquitto/conf.d/login.conf', settings)
       await system.shell('chown mosquitto /etc/mosquitto/passwords; systemctl restart mosquitto')
       await system.shell('install -D -m 600 /dev/stdin /etc/credstore/sightd.mqtt-password <<E\nopen sesame\nE')
+      onTestFinished(async () => {
+        await system.run('rm', '/etc/credstore/sightd.mqtt-password')
+      })
       await service.configure('mqtt: { url: mqtt://127.0.0.1:1884, username: porch }\n')
       await system.isUp()
       const heard = await system.listen()
@@ -208,13 +224,21 @@ for (const { suite, tree, problem } of await bootableSystems(deb))
       expect(await system.shell(lost)).toBe('')
     })
 
-    test('comes back with the board after its power was cut, and says so', async () => {
-      const boot = await system.bootId()
-      await system.shell('systemctl reboot --force --force || true')
-      await until(async () => expect(await system.isUp()).not.toBe(boot))
+    test('takes leave of the broker before that is gone when the board is shut down, and comes back with it', async () => {
+      await system.reboot()
+      const log = await system.shell("grep -E 'sightd-porch|terminating' /var/log/mosquitto/mosquitto.log")
+      expect(log).toMatch(/Client sightd-porch disconnected\.\n.*terminating/)
       const heard = await system.listen()
-      // It would be a power cut if the number of the boot were another in the /proc that the unit gets: not in a container.
-      await heard.next((message) => isOf('crash')(message) && JSON.parse(message.payload).reason === 'killed')
+      await heard.next(isOf('result'))
+      expect(await system.run('journalctl', '--boot', '--unit=sightd', '--output=cat')).not.toContain('the run before')
+    })
+
+    test('comes back with the board after its power was cut, and says so', async () => {
+      await system.reboot('--force', '--force')
+      const heard = await system.listen()
+      // In a container, the /proc that Debian 12 gives to the unit has the same boot's number as before.
+      const reason = /"reason":"(killed"|the power was lost)/
+      await heard.next((message) => isOf('crash')(message) && reason.test(message.payload))
       await heard.next(isOf('result'))
     })
 

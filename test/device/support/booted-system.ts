@@ -59,6 +59,8 @@ exit "$code"
 const likeMachine = ['--private-network', '--capability=CAP_BPF,CAP_SYS_MODULE', '--system-call-filter=bpf']
 
 const fence = 'sightd/fence'
+const runLimitMs = 240_000
+const askLimitMs = 5000
 
 const messageSchema = v.pipe(
   v.string(),
@@ -129,25 +131,31 @@ export class BootedSystem implements AsyncDisposable {
     return system
   }
 
-  /** Resolves when it has booted, with the number that it has then. */
+  /** Resolves when it has booted, to what names this boot. */
   async isUp(): Promise<string> {
-    const isRunning = async () => {
-      const state = await this.shell('systemctl is-system-running --wait || true')
+    // One that goes down stops all that runs in it for a moment, and nsenter never goes on after that.
+    const ask = (...command: readonly string[]) => this.#run(command, askLimitMs)
+    return until(async () => {
+      const state = await ask('sh', '-c', 'systemctl is-system-running --wait || true')
       if (!['running', 'degraded'].includes(state)) throw new Error(`its systemd is ${state}`)
-    }
-    await until(isRunning)
-    await this.run('mosquitto_pub', '-h', '127.0.0.1', '-r', '-t', fence, '-m', 'up')
-    return this.bootId()
+      await ask('mosquitto_pub', '-h', '127.0.0.1', '-r', '-t', fence, '-m', 'up')
+      return ask('cat', '/proc/sys/kernel/random/boot_id')
+    })
   }
 
-  async bootId(): Promise<string> {
-    return this.run('cat', '/proc/sys/kernel/random/boot_id')
+  /** As `systemctl reboot` does it; resolves when it is up again. */
+  async reboot(...options: readonly string[]): Promise<void> {
+    const before = await this.isUp()
+    // The command may go down with it.
+    await this.#run(['systemctl', 'reboot', ...options], askLimitMs).catch(() => {})
+    await until(async () => {
+      if ((await this.isUp()) === before) throw new Error('it does not go down')
+    })
   }
 
   /** Runs a program in it; resolves to what that prints, and throws with what it says when it fails. */
   async run(...command: readonly string[]): Promise<string> {
-    const { stdout } = await promisify(execFile)('nsenter', this.#inside(command), { env: environment, maxBuffer: 1e8 })
-    return stdout.trim()
+    return this.#run(command, runLimitMs)
   }
 
   /** A line for its shell. */
@@ -186,9 +194,14 @@ export class BootedSystem implements AsyncDisposable {
     rmSync(this.#work, { recursive: true, force: true })
   }
 
+  async #run(command: readonly string[], limitMs: number): Promise<string> {
+    const limits = { timeout: limitMs, killSignal: 'SIGKILL', maxBuffer: 1e8 } as const
+    const { stdout } = await promisify(execFile)('nsenter', this.#inside(command), { env: environment, ...limits })
+    return stdout.trim()
+  }
+
   #follow(command: readonly string[]): ChildProcess {
-    // nsenter waits for a child of its own, which would outlive it.
-    const child = spawn('nsenter', this.#inside(['setpriv', '--pdeathsig=KILL', ...command]), {
+    const child = spawn('nsenter', this.#inside(command), {
       stdio: ['ignore', 'pipe', 'ignore'],
       env: environment,
     })
@@ -204,7 +217,8 @@ export class BootedSystem implements AsyncDisposable {
       processes.find(({ parent, command }) => parent === pid && command.includes(name))?.pid
     const init = childOf(childOf(childOf(this.#unshare.pid), 'systemd-nspawn'))
     if (init === undefined || !isInit(init)) throw new Error(`it does not run: ${this.#said}`)
-    return [`--target=${init}`, '--all', ...command]
+    // nsenter waits for a child of its own, which would outlive it.
+    return [`--target=${init}`, '--all', 'setpriv', '--pdeathsig=KILL', ...command]
   }
 }
 

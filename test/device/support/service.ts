@@ -38,11 +38,15 @@ export class Service {
     await this.systemctl('daemon-reload')
   }
 
-  /** It runs as it was installed, whatever a test before has made of it. */
+  /** It runs as it was configured first, whatever a test before has made of it. */
   async settle(): Promise<void> {
-    await this.configure()
-    await this.#system.run('rm', '-rf', dropIns)
-    await this.systemctl('daemon-reload')
+    const isSettled = `[ ! -e ${dropIns} ] && [ "$(cat ${config})" = "$1" ]`
+    await this.#system.run('sh', '-c', isSettled, 'sh', replay.trim()).catch(async () => {
+      await this.configure()
+      await this.#system.run('rm', '-rf', dropIns)
+      await this.systemctl('daemon-reload')
+      await this.systemctl('stop')
+    })
     await this.#system.shell('systemctl reset-failed sightd; systemctl start sightd')
   }
 

@@ -66,8 +66,8 @@ async function packageSource(): Promise<string> {
   const codename = /^VERSION_CODENAME=(.*)$/m.exec(release)?.[1]
   if (!/^ID=debian$/m.test(release)) throw new Error("this machine's packages are not Debian's")
   const query = ['indextargets', '--format', '$(REPO_URI)', 'Created-By: Packages', `Codename: ${codename}`]
-  const { stdout } = await run('apt-get', [...query, 'Component: main'])
+  const { stdout } = await run('apt-get', [...query, 'Origin: Debian', 'Component: main'])
   const [first = ''] = stdout.split('\n')
-  if (first === '') throw new Error('apt has no package source')
+  if (first === '') throw new Error('needs apt-get update: apt knows no source of packages')
   return first
 }
