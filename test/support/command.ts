@@ -30,7 +30,8 @@ export class RunningCommand {
           '--quiet',
           '--return',
           '--command',
-          command.map((word) => `'${word}'`).join(' '),
+          // Without exec some shells stay between, and end of Ctrl-C themselves.
+          `exec ${command.map((word) => `'${word}'`).join(' ')}`,
           '/dev/null',
         ]
       : command
