@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
-import { globSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { existsSync, globSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import { needs } from '../../deploy/package/control.ts'
 import { packageRoot } from '../../src/lib/package.ts'
@@ -63,6 +63,18 @@ describe.each(archs)('the package for %s', (arch) => {
       inLib.filter(isIdle).filter((path) => !/LICEN[CS]E|deploy\/demo\/|sharp-libvips.*README/i.test(path)),
     ).toEqual([])
     for (const name of developing) expect(paths).not.toContain(`usr/lib/sightd/node_modules/${name}/`)
+  })
+
+  test.skipIf(!isBuilt)('has each module that its program imports, also those that are imported late', () => {
+    const dist = join(root, 'usr/lib/sightd/dist')
+    const imports = globSync('**/*.js', { cwd: dist }).flatMap((path) => {
+      const text = readFileSync(join(dist, path), 'utf8')
+      return [...text.matchAll(/(?:from |import\(|import )['"](\.[^'"]*)['"]/g)].map(([, name = '']) =>
+        join(dist, dirname(path), name),
+      )
+    })
+    expect(imports.length).toBeGreaterThan(500)
+    expect(imports.filter((path) => !existsSync(path))).toEqual([])
   })
 
   test.skipIf(!isBuilt)('has one configuration file, and all else is checked by its sum', () => {
