@@ -1,12 +1,14 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
+import { bundledModel } from '../../src/daemon.ts'
 import { packageVersions } from '../../src/lib/package.ts'
+import { UpdateRepository } from '../support/update-repository.ts'
 import { hostArch } from './packages.ts'
-import { BootedSystem } from './support/booted-system.ts'
+import { BootedSystem, type Message } from './support/booted-system.ts'
 import { repack } from './support/repack.ts'
-import { isOf, Service } from './support/service.ts'
+import { isNew, isOf, Service } from './support/service.ts'
 import { bootableSystems } from './support/system-tree.ts'
 import { until } from './support/until.ts'
 
@@ -15,14 +17,37 @@ const folder = mkdtempSync(join(tmpdir(), 'sightd-test-'))
 const [older, newer] = ['/opt/older.deb', '/opt/newer.deb']
 const newVersion = '99.0.0'
 
+/** A repository of models, as on a USB stick. */
+const stick = '/opt/stick'
+const otaVersion = 'of-the-stick'
+const ota = {
+  sources: [`${stick}/repository`],
+  root_file: `${stick}/repository/metadata/1.root.json`,
+  group: 'porch',
+  shadow_s: 1,
+  probation_min: 0.1,
+  probation_results: 20,
+  // Two systems at a time share this machine.
+  max_slowdown: 10,
+}
+
 /** What a person, or an update of the model, has put there. */
 const kept = {
   '/etc/credstore/sightd.mqtt-username': 'porch\n',
   '/var/lib/sightd/models/mine/manifest.json': '{}\n',
 }
 
-beforeAll(() => {
-  if (deb !== undefined) repack(deb, join(folder, 'newer.deb'), newVersion)
+beforeAll(async () => {
+  if (deb === undefined) return
+  repack(deb, join(folder, 'newer.deb'), newVersion)
+  const model = join(folder, 'model')
+  cpSync(bundledModel, model, { recursive: true })
+  const manifest = readFileSync(join(model, 'manifest.json'), 'utf8')
+  writeFileSync(join(model, 'manifest.json'), JSON.stringify({ ...JSON.parse(manifest), version: otaVersion }))
+  const repository = await UpdateRepository.create(join(folder, 'stick'))
+  await repository.offer(model)
+  // The service is another user.
+  for (const path of [folder, join(folder, 'stick')]) chmodSync(path, 0o755)
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
@@ -32,7 +57,11 @@ for (const { suite, tree, problem } of await bootableSystems(deb))
     let service: Service
 
     beforeAll(async () => {
-      system = await BootedSystem.boot(tree, { [older]: deb ?? '', [newer]: join(folder, 'newer.deb') })
+      system = await BootedSystem.boot(tree, {
+        [older]: deb ?? '',
+        [newer]: join(folder, 'newer.deb'),
+        [stick]: join(folder, 'stick'),
+      })
       service = new Service(system)
     })
     afterAll(() => system[Symbol.asyncDispose]())
@@ -79,6 +108,29 @@ for (const { suite, tree, problem } of await bootableSystems(deb))
       await isAsItWas()
     })
 
+    test('keeps a model that came over the air, and has its own for when that fails', async () => {
+      await service.configure(`ota: ${JSON.stringify(ota)}\nname: Porch\n`)
+      await service.systemctl('restart')
+      const heard = await system.listen()
+      await heard.next((message) => isOf('update')(message) && message.payload.includes('"outcome":"committed"'))
+      await service.install(newer)
+      const after = await system.listen()
+      await after.next((message) => isOf('info')(message) && message.payload.includes(newVersion))
+      await after.next(isNew('result'))
+      await service.systemctl('restart')
+      await after.next(isNew('result'), after.seen.length)
+      expect(modelsIn(after.seen)).toEqual([otaVersion])
+
+      await service.systemctl('stop')
+      await system.shell('for file in /var/lib/sightd/ota/blobs/*; do echo damaged >"$file"; done')
+      const mended = await system.listen()
+      await service.systemctl('start')
+      await mended.next((message) => isNew('result')(message) && message.payload.includes(otaVersion))
+      expect(modelsIn(mended.seen)).toEqual([newVersion, otaVersion])
+      await service.install(older, '--allow-downgrades')
+      await isAsItWas()
+    })
+
     test('does not start in an upgrade what was switched off', async () => {
       await service.systemctl('disable', '--now')
       await service.install(newer)
@@ -113,6 +165,11 @@ for (const { suite, tree, problem } of await bootableSystems(deb))
       // Files of its number elsewhere must not become those of the next user.
       expect(await system.run('getent', 'passwd', 'sightd')).toContain('/nologin')
     })
+
+    /** Versions, each once. */
+    function modelsIn(messages: readonly Message[]): string[] {
+      return [...new Set(messages.filter(isNew('result')).map(({ payload }) => JSON.parse(payload).model.version))]
+    }
 
     async function isAsItWas(): Promise<void> {
       for (const [path, text] of Object.entries(kept)) expect(await system.run('cat', path)).toBe(text.trim())
