@@ -54,6 +54,12 @@ export class ModelSlots {
     return this.record.bad.find(([digest]) => digest === sha256)?.[1]
   }
 
+  /** Whether that was how the candidate, or one of its name and version, ended before. */
+  hasLast(code: OutcomeCode): boolean {
+    const { candidate, last } = this.record
+    return last?.code === code && last.model.name === candidate?.name && last.model.version === candidate.version
+  }
+
   /** Before a candidate is loaded for a proof. Why it may not be, if it has been tried too often. */
   async beginProof({ name, version, length, sha256, rollbackIndex }: Candidate): Promise<Ending | undefined> {
     const { record } = this

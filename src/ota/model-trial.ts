@@ -118,7 +118,7 @@ export class ModelTrial {
   }
 
   noteResult(result: ModelResult): void {
-    const { isConnected, onProgress } = this.#options
+    const { slots, isConnected, onProgress } = this.#options
     if (this.#probation === undefined) {
       if (!this.#isThrottled) this.#conduct.note(result.inferenceMs, result.label)
       return
@@ -127,7 +127,11 @@ export class ModelTrial {
     const verdict = this.#probation.note(result, state, performance.now())
     onProgress(this.#probation.percent)
     if (verdict === 'good') this.#settled.resolve('good')
-    else if (verdict !== undefined) this.#settled.resolve({ outcome: 'rolled_back', ...verdict, isBad: true })
+    else if (verdict !== undefined) {
+      // Once, the broker may have been away by chance, and that of a whole fleet.
+      const isBad = verdict.code !== 'mqtt_lost' || slots.hasLast(verdict.code)
+      this.#settled.resolve({ outcome: 'rolled_back', ...verdict, isBad })
+    }
   }
 
   noteThrottled(isThrottled: boolean): void {

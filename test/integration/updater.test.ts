@@ -178,6 +178,17 @@ describe('a model that is not good', () => {
     expect(device.vision.loads.slice(3)).toEqual(['start 1'])
   })
 
+  test('row 59: by the broker that is out of reach since, which may be chance once', async () => {
+    const device = await UpdatingDevice.start()
+    Object.defineProperty(device, 'isConnected', { get: () => device.vision.active !== '2' })
+    await device.offer('2')
+    expect(await device.verdict('2')).toMatchObject({ outcome: 'rolled_back', code: 'mqtt_lost' })
+    expect(device.vision).toMatchObject({ active: '1', spare: undefined })
+    await device.updater.check()
+    await device.until(() => device.outcomes.length === 2)
+    expect((await device.look()).reason).toMatch(/has failed here \(mqtt_lost\)/)
+  })
+
   test('row 56: by three deaths of the process that it is in charge of', async () => {
     const device = await UpdatingDevice.start()
     device.vision.failures = (version) => (version === '2' ? { fault: 'died', message: 'SIGSEGV' } : undefined)
