@@ -41,6 +41,9 @@ export async function run({ config: path, demo = false, maxFrames }: RunOptions,
       },
       onStatus: (line) => terminal?.status(line),
       signal,
+    }).catch((error: unknown) => {
+      hooks?.write(error)
+      throw error
     })
     if (terminal === undefined) log.info(summary, 'stopped')
     else terminal.line(describeSummary(summary))

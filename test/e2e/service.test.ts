@@ -1,4 +1,4 @@
-import { chmod, readFile, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import * as v from 'valibot'
 import { describe, expect, test } from 'vitest'
@@ -22,7 +22,10 @@ async function service() {
   await writeFile(config, text(port))
   await writeFile(join(folder, 'systemd-notify'), `#!/bin/sh\necho "$*" >>'${told}'\n`)
   await chmod(join(folder, 'systemd-notify'), 0o755)
+  const runtime = join(folder, 'run')
+  await mkdir(runtime)
   const env = {
+    RUNTIME_DIRECTORY: runtime,
     PATH: `${folder}${delimiter}${process.env['PATH']}`,
     NOTIFY_SOCKET: '/run/notify',
     WATCHDOG_USEC: '3000000',
@@ -31,7 +34,15 @@ async function service() {
   const start = () => new RunningSightd(['run', '--config', config], { stateFolder: folder, env })
   const sightd = start()
   await subscriber.message(({ topic }) => topic === 'sightd/porch/result')
-  return { port, subscriber, config, sightd, start, told: async () => (await readFile(told, 'utf8')).split('\n') }
+  return {
+    port,
+    subscriber,
+    config,
+    runtime,
+    sightd,
+    start,
+    told: async () => (await readFile(told, 'utf8')).split('\n'),
+  }
 }
 
 describe.skipIf(findProgram('mosquitto') === undefined)(
@@ -79,6 +90,22 @@ describe.skipIf(findProgram('mosquitto') === undefined)(
       start()
       const crash = await subscriber.message(({ topic }) => topic === 'sightd/porch/crash')
       expect(v.parse(crashSchema, JSON.parse(crash.text))).toMatchObject({ reason: 'killed', log: [] })
+    })
+
+    test('tells what it failed of, with its last log lines', async () => {
+      const { runtime, sightd, subscriber, start } = await service()
+      await rename(runtime, `${runtime}.gone`)
+      await writeFile(runtime, '')
+      sightd.child.kill('SIGTERM')
+      expect(await sightd.exited).toBe(1)
+      await rm(runtime)
+      await mkdir(runtime)
+      start()
+      const crash = await subscriber.message(({ topic }) => topic === 'sightd/porch/crash')
+      expect(v.parse(crashSchema, JSON.parse(crash.text))).toMatchObject({
+        reason: expect.stringMatching(/^ENOTDIR/),
+        log: expect.arrayContaining([expect.stringContaining('model loaded')]),
+      })
     })
   },
 )
