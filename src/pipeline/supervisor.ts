@@ -171,19 +171,21 @@ export class VisionSupervisor {
       if (limitMs === undefined) return
       timer = setTimeout(() => end(`no progress for ${Math.round(limitMs / 1000)} s, killed`, 'hung'), limitMs)
     }
-    const vision = new VisionProcess({
-      entry,
-      workDir,
-      maxMemoryMb,
-      onReport: (report) => {
-        if ('counters' in report) this.#current = report.counters
-        if (report.type === 'ready') this.#isReady = true
-        if (report.type === 'failed') end(report.message, faultOfFailure(report.code, report.message))
-        if (deadline.note(report)) rearm()
-        if (report.type === 'picture') this.#pictures.answer(report)
-        else if (this.#isNews(report)) onReport(report)
-      },
-    })
+    const note = (report: VisionReport) => {
+      if ('counters' in report) this.#current = report.counters
+      if (report.type === 'ready') this.#isReady = true
+      if (report.type === 'failed') end(report.message, faultOfFailure(report.code, report.message))
+      if (deadline.note(report)) rearm()
+      if (report.type === 'picture') this.#pictures.answer(report)
+      else if (this.#isNews(report)) onReport(report)
+    }
+    let vision: VisionProcess
+    try {
+      vision = new VisionProcess({ entry, workDir, maxMemoryMb, onReport: note })
+    } catch (error) {
+      // No memory for a process, no room for its folder: the next try may have it.
+      return { reason: cantStart(error), fault: null, wasReady: false }
+    }
     this.#process = vision
     this.#starts++
     this.#hang = (reason) => end(reason, 'hung')
@@ -191,7 +193,7 @@ export class VisionSupervisor {
     vision.send({ ...start, model, tuning: this.#tuning })
     const exited = vision.exited.then(
       (exit) => ended.resolve({ ...deathOf(exit), wasReady: this.#isReady }),
-      (error: Error) => end(`the vision process can't be started: ${error.message}`, null),
+      (error: unknown) => end(cantStart(error), null),
     )
     try {
       const ending = await orAborted(ended.promise, signal)
@@ -229,6 +231,10 @@ export class VisionSupervisor {
     await Promise.race([vision.exited, delay(stopLimitMs, undefined, { signal: waited.signal })]).catch(() => {})
     waited.abort()
   }
+}
+
+function cantStart(error: unknown): string {
+  return `the vision process can't be started: ${describeError(error)}`
 }
 
 function deathOf({ code, signal, output }: ProcessExit): Omit<Ending, 'wasReady'> {

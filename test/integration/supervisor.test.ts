@@ -1,4 +1,4 @@
-import { cp, rm, truncate } from 'node:fs/promises'
+import { cp, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { ModelSource } from '../../src/core/model-trial.ts'
@@ -28,6 +28,17 @@ describe('VisionSupervisor', () => {
     expect(supervisor.counters.pending).toBe(0)
     expectExact(supervisor)
     expect(supervisor.counters.inferred).toBeGreaterThanOrEqual(3)
+  })
+
+  test('a process that can not be started is tried again', async () => {
+    const file = join(await tempFolder(), 'file')
+    await writeFile(file, '')
+    const { next } = await supervise({}, { workDir: join(file, 'work') })
+    const { down } = await next('down')
+    expect(down).toMatchObject({ fault: null, wasReady: false })
+    expect(down.reason).toMatch(/^the vision process can't be started: .*ENOTDIR/)
+    await rm(file)
+    await next('result')
   })
 
   test('a process that makes no progress is killed and replaced', async () => {
