@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { SightdError } from '../core/errors.ts'
@@ -13,10 +14,21 @@ export function stateFolderPath(configured: string | undefined): string {
 
 /**
  * Makes the folder if it can, and keeps other daemons off it until disposed. One that can't be made or written is no error
- * here: whoever writes there says so. Throws a SightdError `state_in_use` when another sightd has it.
+ * here: whoever writes there says so. Throws a SightdError `state_in_use` when another sightd has it, or is to have it: what root
+ * writes into the folder of another user, that user can't read.
  */
 export async function openStateFolder(path: string): Promise<{ readonly path: string } & AsyncDisposable> {
   await makeFolderDurably(path).catch(() => {})
+  const uid = process.getuid?.()
+  const owner = await stat(path).then(
+    (folder) => folder.uid,
+    () => uid,
+  )
+  if (uid === 0 && owner !== uid)
+    throw new SightdError(
+      'state_in_use',
+      `${path} belongs to another user, who could not read what root writes there: systemctl start sightd, be that user, or set another state_dir`,
+    )
   const lock = await lockPath('state', path)
   if (lock === undefined)
     throw new SightdError(

@@ -1,4 +1,4 @@
-import { stat, symlink, writeFile } from 'node:fs/promises'
+import { chown, readdir, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { openStateFolder, stateFolderPath } from '../../../src/system/state-folder.ts'
@@ -27,6 +27,16 @@ describe('openStateFolder', () => {
     await using _ = await openStateFolder(join(folder, 'state'))
     await symlink(join(folder, 'state'), join(folder, 'link'))
     await expect(openStateFolder(join(folder, 'link'))).rejects.toMatchObject({ code: 'state_in_use' })
+  })
+
+  test.skipIf(process.getuid?.() !== 0)('root leaves nothing in the folder of another user (needs root)', async () => {
+    const path = await tempFolder()
+    await chown(path, 65_534, 65_534)
+    await expect(openStateFolder(path)).rejects.toMatchObject({
+      code: 'state_in_use',
+      message: expect.stringContaining('belongs to another user'),
+    })
+    expect(await readdir(path)).toEqual([])
   })
 
   test('a folder that can not be made is for its users to complain about', async () => {
