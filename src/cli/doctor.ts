@@ -49,7 +49,7 @@ async function findConfig(path: string | undefined): Promise<{ config: Config | 
       finding: warning(
         check,
         `none at ${defaultConfigPath}, so camera and broker are unknown and the bundled model was tried`,
-        'Write one (docs/configuration.md), or name it: sightd doctor --config FILE',
+        'Make it: sudo sightd setup; or name another: sightd doctor --config FILE',
       ),
     }
   const file = path ?? defaultConfigPath

@@ -57,7 +57,11 @@ describe('sightd doctor', () => {
     'without a configuration (skipped where there is one) it checks what it can',
     async () => {
       const { of } = await doctor()
-      expect(of('config')).toMatchObject({ status: 'warning', found: expect.stringContaining('none at /etc/sightd/') })
+      expect(of('config')).toMatchObject({
+        status: 'warning',
+        found: expect.stringContaining('none at /etc/sightd/'),
+        advice: expect.stringContaining('sudo sightd setup'),
+      })
       expect(of('broker')).toMatchObject({ status: 'warning', found: expect.stringContaining('unknown') })
       expect(of('model')).toMatchObject({ status: 'ok' })
     },
