@@ -37,6 +37,7 @@ export function stageFiles(options: StageOptions): void {
   const copy = (from: string, path: string) => copyFileSync(join(source, from), to(path))
   const read = (path: string) => readFileSync(join(source, path), 'utf8')
 
+  checkNpm()
   compile(source, join(stage, lib, 'dist'))
   write(`${lib}/package.json`, reducedManifest(read('package.json')))
   for (const folder of ['models/ssdlite-mobilenet-v2-coco', 'deploy/demo', 'deploy/camera-shim'])
@@ -72,6 +73,15 @@ export function stageFiles(options: StageOptions): void {
   write('usr/share/bash-completion/completions/sightd', bashCompletion(help))
 
   settleModes(stage)
+}
+
+/** An older one ignores what it doesn't know, and installs for the machine that it runs on, and for musl. */
+function checkNpm(): void {
+  const npm = (...args: string[]) => execFileSync('npm', args, { encoding: 'utf8' }).trim()
+  if (npm('config', 'get', 'libc') === 'undefined')
+    throw new Error(
+      `npm ${npm('--version')} can't install for another machine (--libc): npx npm@10 run package -- --arch … takes one that can`,
+    )
 }
 
 function compile(source: string, outDir: string): void {
