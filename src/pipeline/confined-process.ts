@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { accessSync, constants, mkdirSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 
 export type ConfinedOptions = {
   /** The script it runs, and what is passed to it. */
@@ -46,7 +47,7 @@ export class ConfinedProcess {
   #output = ''
 
   constructor({ entry, args = [], workDir, maxMemoryMb, inferenceThreads, maxCpuS, channel }: ConfinedOptions) {
-    const node = [process.execPath, entry.pathname, ...args]
+    const node = [process.execPath, fileURLToPath(entry), ...args]
     const dataMb = reservedMb.main + inferenceThreads * reservedMb.inferenceThread + maxMemoryMb
     const limits = [`--data=${dataMb * 1024 * 1024}`, ...(maxCpuS === undefined ? [] : [`--cpu=${maxCpuS}`])]
     const [command = '', ...rest] = isOnPath('prlimit') ? ['prlimit', ...limits, ...node] : node

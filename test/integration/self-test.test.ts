@@ -1,10 +1,11 @@
 import { readdirSync, readFileSync } from 'node:fs'
-import { mkdir, truncate, writeFile } from 'node:fs/promises'
+import { mkdir, symlink, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { describe, expect, test, vi } from 'vitest'
 import { bundledModel } from '../../src/daemon.ts'
+import { packageRoot } from '../../src/lib/package.ts'
 import { runSelfTest, type SelfTestLimits } from '../../src/pipeline/self-test.ts'
 import { copyOfBundledModel, editManifest, replaceListedFile } from '../support/models.ts'
 import { endlessModel, swellingModel, undefinedModel } from '../support/onnx.ts'
@@ -45,6 +46,13 @@ async function takenOver(script: string): Promise<URL> {
 }
 
 describe('a self-test', () => {
+  test('sightd may lie in a folder with any name', async () => {
+    const folder = join(await tempFolder(), '100% mine')
+    await symlink(join(packageRoot, 'src'), folder)
+    const entry = pathToFileURL(join(folder, 'vision/trial.ts'))
+    expect(await selfTest(bundledModel, { entry })).toMatchObject({ passed: true })
+  })
+
   test('passes with the bundled model, and says what it takes', async () => {
     // What this process has in memory is not what the model needs.
     const ballast = Buffer.alloc(400_000_000, 1)
