@@ -266,6 +266,7 @@ export async function runDaemon(options: DaemonOptions): Promise<DaemonSummary> 
     await vitals.measure(pipeline.pid)
     publishState()
     publishUpdate()
+    if (device.publish.isCrashTold) await record.told()
     const { condition, isProgressing } = pipeline
     const line = statusLine(condition, `${url} ${device.isConnected ? 'connected' : 'away'}`, metrics())
     report.note({ ...condition, isProgressing, line })

@@ -93,6 +93,11 @@ export class MqttLink {
     this.#pump()
   }
 
+  /** Whether the broker has taken our newest state of a topic. */
+  has(topic: string): boolean {
+    return this.#states.has(topic)
+  }
+
   /** Whether the broker had taken our newest state of a topic before this connection. */
   hadBefore(topic: string): boolean {
     return this.#states.hadBefore(topic)

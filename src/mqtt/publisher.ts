@@ -98,6 +98,11 @@ export class Publisher {
     this.#retain(this.#topics.crash, encodeMessage(crashSchema, { v: 1, ...crash, log: [...crash.log] }))
   }
 
+  /** Whether the broker has it. */
+  get isCrashTold(): boolean {
+    return this.#link.has(this.#topics.crash)
+  }
+
   event(event: SceneEvent, model: VisionModel | undefined): void {
     this.#outbox.add(encodeMessage(eventSchema, eventMessage(event, model, this.#boot)))
   }

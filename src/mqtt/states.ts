@@ -23,6 +23,11 @@ export class States {
     return this.#takenBefore.has(topic)
   }
 
+  /** Whether the broker has taken the newest message of a topic. */
+  has(topic: string): boolean {
+    return this.#taken.has(topic)
+  }
+
   /** A connection begins. */
   noteConnection(): void {
     this.#takenBefore = new Set(this.#taken)

@@ -34,6 +34,7 @@ const results: Readonly<Record<string, string>> = {
 export class CrashRecord {
   readonly #folder: string
   readonly #lines: string[] = []
+  #isTold = false
   /** Of the run before; undefined when that ended in good order. */
   readonly crash: Crash | undefined
 
@@ -50,8 +51,11 @@ export class CrashRecord {
       readJson(path('crash.json'), crashSchema),
       readFile(path('last-exit'), 'utf8').catch(() => ''),
     ])
-    const crash = written ?? (marker === undefined ? undefined : guess(marker, result, bootId))
-    await rename(path('crash.json'), path('last-crash.json')).catch(() => {})
+    // What was written and never told is about a run before the one that was killed, if that began later.
+    const isOlder = written !== undefined && marker !== undefined && marker.started > written.ts
+    const guessed = marker === undefined ? undefined : guess(marker, result, bootId)
+    const crash = isOlder ? guessed : (written ?? guessed)
+    if (crash !== undefined) await writeFile(path('crash.json'), JSON.stringify(crash), { mode: 0o600 }).catch(() => {})
     await rm(path('last-exit'), { force: true }).catch(() => {})
     await writeFile(path('running.json'), JSON.stringify({ started: new Date().toISOString(), bootId }), {
       mode: 0o600,
@@ -73,6 +77,13 @@ export class CrashRecord {
     } catch {
       // The disk may be why.
     }
+  }
+
+  /** Someone has heard of the crash: it is not told again, and lies there for a person. */
+  async told(): Promise<void> {
+    if (this.#isTold) return
+    this.#isTold = true
+    await rename(join(this.#folder, 'crash.json'), join(this.#folder, 'last-crash.json')).catch(() => {})
   }
 
   /** An end in good order. */

@@ -92,6 +92,21 @@ describe.skipIf(findProgram('mosquitto') === undefined)(
       expect(v.parse(crashSchema, JSON.parse(crash.text))).toMatchObject({ reason: 'killed', log: [] })
     })
 
+    test('tells it once the broker is there, though another run ended in good order meanwhile', async () => {
+      const { port, config, sightd, subscriber, start } = await service()
+      sightd.child.kill('SIGKILL')
+      await sightd.exited
+      await writeFile(config, text(await freePort()))
+      const unheard = start()
+      await unheard.line(({ msg }) => msg === 'model loaded')
+      unheard.child.kill('SIGTERM')
+      expect(await unheard.exited).toBe(0)
+      await writeFile(config, text(port))
+      start()
+      const crash = await subscriber.message(({ topic }) => topic === 'sightd/porch/crash')
+      expect(JSON.parse(crash.text)).toMatchObject({ reason: 'killed' })
+    })
+
     test('tells what it failed of, with its last log lines', async () => {
       const { runtime, sightd, subscriber, start } = await service()
       await rename(runtime, `${runtime}.gone`)

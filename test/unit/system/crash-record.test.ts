@@ -15,13 +15,19 @@ describe('the crash record', () => {
     expect(await readdir(folder)).toEqual([])
   })
 
-  test('a failure is told once, with the last log lines', async () => {
+  test('a failure is told until someone has heard of it, with the last log lines', async () => {
     const folder = await tempFolder()
     const failing = await CrashRecord.open(folder, 'boot-1')
     for (let i = 0; i < 60; i++) failing.note(`line ${i} ${'x'.repeat(i === 59 ? 1000 : 0)}\n`)
     failing.write(new Error('it broke', { cause: new Error('here') }))
 
-    const { crash } = await CrashRecord.open(folder, 'boot-1')
+    const unheard = await CrashRecord.open(folder, 'boot-1')
+    await unheard.close()
+    const heard = await CrashRecord.open(folder, 'boot-1')
+    const { crash } = heard
+    expect(crash).toEqual(unheard.crash)
+    await heard.told()
+    await heard.close()
     expect(crash).toMatchObject({ reason: 'it broke: here', ts: expect.stringMatching(/Z$/) })
     expect(crash?.log).toHaveLength(50)
     expect(crash?.log[0]).toBe('line 10')
@@ -30,6 +36,15 @@ describe('the crash record', () => {
     expect(JSON.parse(await readFile(join(folder, 'last-crash.json'), 'utf8'))).toEqual(crash)
     await (await CrashRecord.open(folder, 'boot-1')).close()
     expect((await CrashRecord.open(folder, 'boot-1')).crash).toBeUndefined()
+  })
+
+  test('of two that nobody has heard of, the newer is told', async () => {
+    const folder = await tempFolder()
+    ;(await CrashRecord.open(folder, 'boot-1')).write(new Error('it broke'))
+    await CrashRecord.open(folder, 'boot-1')
+    // The clock's next millisecond.
+    await writeFile(join(folder, 'running.json'), '{"started":"2099-01-01T00:00:00.000Z","bootId":"boot-1"}')
+    expect((await CrashRecord.open(folder, 'boot-1')).crash).toMatchObject({ reason: 'killed' })
   })
 
   test.each([
