@@ -1,17 +1,16 @@
 import { editConfig } from '../config/edit.ts'
 import { buildConfig } from '../config/load.ts'
 import { describeError, exitCodes, SightdError } from '../core/errors.ts'
-import type { JsonObject } from '../lib/json.ts'
 import type { Finding } from '../system/finding.ts'
 import { identify } from '../system/identity.ts'
 import { Asker, Stopped } from './setup/asker.ts'
-import { type CameraTarget, cameraPatch } from './setup/camera-answer.ts'
+import { type CameraAnswer, cameraChange } from './setup/camera-answer.ts'
 import { applyPlan, type FilePlan, planFiles } from './setup/files.ts'
-import { checkComplete, type Flags, readFlags, type SetupOptions, UsageError } from './setup/flags.ts'
+import { checkAccount, checkComplete, type Flags, readFlags, type SetupOptions, UsageError } from './setup/flags.ts'
 import { type Known, placeholders, readKnown } from './setup/known.ts'
 import { changedCredentials, isSecure, type LoginAnswer, loginChange } from './setup/login-answer.ts'
 import { findPlace, type Place } from './setup/place.ts'
-import { askCamera, askLogin, loginOf, parseName } from './setup/questions.ts'
+import { askCamera, askLogin, cameraOf, loginOf, parseName } from './setup/questions.ts'
 import { describeFinding, describeOutcome, outcomeJson } from './setup/report.ts'
 import { tryCamera, tryLogin } from './setup/trials.ts'
 
@@ -59,11 +58,12 @@ async function askAndWrite(options: SetupOptions, signal: AbortSignal): Promise<
     (await asker?.yes('Show it in Home Assistant?', known.homeAssistant)) ??
     known.homeAssistant
 
-  const change = loginChange(login.answer, known, place)
+  const cameraChanges = cameraChange(camera.answer, known.camera, place)
+  const loginChanges = loginChange(login.answer, known, place)
   const { text } = editConfig(textOf(place), place.path, {
     ...(name === known.name ? {} : { name }),
-    camera: patchFor(camera.answer, known),
-    mqtt: change.mqtt,
+    camera: cameraChanges.camera,
+    mqtt: loginChanges.mqtt,
     ...(isHomeAssistant === known.homeAssistant ? {} : { home_assistant: { enabled: isHomeAssistant } }),
   })
   const outcome = { place, camera: camera.finding, broker: login.finding, isHomeAssistant, isDryRun }
@@ -77,7 +77,7 @@ async function askAndWrite(options: SetupOptions, signal: AbortSignal): Promise<
     end(nothing, exitCodes.failure)
     return complain('nothing was written; --no-test takes what does not work (yet)', exitCodes.failure)
   }
-  const plan = await planFiles(place, text, change)
+  const plan = await planFiles(place, text, cameraChanges, loginChanges)
   if (isDryRun) return end(plan, exitCodes.ok)
   if (asker?.hasAsked && !(await mayWrite(asker, plan))) {
     end(nothing, exitCodes.failure)
@@ -97,15 +97,19 @@ async function decideName({ flags, known, asker }: Situation): Promise<string | 
   return asker.line('Name of this device', usual, (answer) => (answer === usual ? known.name : parseName(answer)))
 }
 
-/** The answer's camera; undefined: the one that is configured. */
 async function decideCamera(situation: Situation) {
   const { flags, place, known, asker, signal } = situation
-  const ask = async (isAgain: boolean): Promise<CameraTarget | undefined> =>
-    asker === undefined || (flags.camera !== undefined && !isAgain) ? flags.camera : askCamera(asker, known)
-  return decide(situation, ask, async (target) => {
-    const patch = patchFor(target, known)
+  let last: CameraAnswer | undefined
+  const ask = async (isAgain: boolean): Promise<CameraAnswer> => {
+    if (asker === undefined) return cameraOf(flags.camera, known)
+    return askCamera(asker, { known, flags: isAgain ? {} : flags.camera, last })
+  }
+  return decide(situation, ask, async (answer) => {
+    if (last === undefined) checkAccount(flags.camera, answer)
+    last = answer
+    const { camera: patch, password } = cameraChange(answer, known.camera, place)
     const { camera } = buildConfig(textOf(place), place.path, { ...placeholders(known.camera), camera: patch })
-    return () => tryCamera(camera, Object.keys(patch).length === 0, signal)
+    return () => tryCamera(camera, { password, isConfigured: Object.keys(patch).length === 0 }, signal)
   })
 }
 
@@ -161,10 +165,6 @@ async function mayWrite(asker: Asker, { written, removed }: FilePlan): Promise<b
   for (const { path } of written) asker.say(`  ${path}`)
   for (const path of removed) asker.say(`  ${path} (removed)`)
   return asker.yes('Write these?', true)
-}
-
-function patchFor(target: CameraTarget | undefined, { camera }: Known): JsonObject {
-  return target === undefined ? {} : cameraPatch(target, camera)
 }
 
 function textOf({ before }: Place): string {

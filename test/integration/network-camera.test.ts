@@ -1,13 +1,12 @@
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createReadStream } from 'node:fs'
 import { readdir, readFile, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:http'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { findProgram, freePort } from '../support/mosquitto.ts'
+import { startGuardedCamera } from '../support/network-camera.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 import { demoPhotos, expectExact, supervise } from '../support/vision.ts'
 
@@ -15,8 +14,8 @@ const size = { width: 320, height: 240, fps: 10 }
 const url = { source: 'url', ...size, transport: 'udp', hwaccel: 'none' } as const
 
 /** A cat as an H.264 video of some seconds. */
-async function catVideo(container: 'mp4' | 'ts', seconds: number): Promise<string> {
-  const path = join(await tempFolder(), `cat.${container}`)
+async function catVideo(seconds: number): Promise<string> {
+  const path = join(await tempFolder(), 'cat.mp4')
   const input = [
     '-loop',
     '1',
@@ -74,7 +73,7 @@ async function listening(port: number): Promise<void> {
 describe.skipIf(findProgram('ffmpeg') === undefined)('network cameras (skipped where ffmpeg is not installed)', () => {
   test('a video file runs through, over and over, and the model finds the cat', async () => {
     const { next, supervisor, stopAndWait } = await supervise({
-      source: { source: 'file', ...size, path: await catVideo('mp4', 1) },
+      source: { source: 'file', ...size, path: await catVideo(1) },
     })
     for (let from = 0; (await next('result', from)).frame.id < 15; ) from++
     expect((await next('result')).finding).toMatchObject({ detections: [{ label: 'cat' }] })
@@ -87,7 +86,7 @@ describe.skipIf(findProgram('ffmpeg') === undefined)('network cameras (skipped w
     { timeout: 60_000 },
     async () => {
       const [clientPort, serverPort] = [await freePort(), await freePort()]
-      const video = await catVideo('mp4', 2)
+      const video = await catVideo(2)
       const bind = ['--client_listen_address', '127.0.0.1', '--source_listen_address', '127.0.0.1']
       const serve = async () => {
         const server = start('rtsp-server-perl', [
@@ -137,22 +136,9 @@ describe.skipIf(findProgram('ffmpeg') === undefined)('network cameras (skipped w
   )
 
   test('a password is in no command line and no message; a wrong one is a refused login', async () => {
-    const video = await catVideo('ts', 20)
-    const expected = `Basic ${Buffer.from('me:s3cr3t/@').toString('base64')}`
-    const server = createServer((request, response) => {
-      if (request.headers.authorization === expected) createReadStream(video).pipe(response, { end: false })
-      else response.writeHead(401, { 'WWW-Authenticate': 'Basic realm="camera"' }).end()
-    }).listen(0, '127.0.0.1')
-    onTestFinished(() => {
-      server.close()
-      server.closeAllConnections()
-    })
-    await once(server, 'listening')
-    const address = server.address()
-    const port = typeof address === 'object' ? address?.port : undefined
     const secret = join(await tempFolder(), 'password')
     await writeFile(secret, 's3cr3t/@\n', { mode: 0o600 })
-    const login = { ...url, url: `http://127.0.0.1:${port}/`, username: 'me', password_file: secret }
+    const login = { ...url, url: (await startGuardedCamera()).url, username: 'me', password_file: secret }
 
     const right = await supervise({ source: login })
     await right.next('result')

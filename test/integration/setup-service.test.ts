@@ -1,5 +1,5 @@
 import { execFile, spawnSync } from 'node:child_process'
-import { chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -69,6 +69,24 @@ describe.skipIf(!canMount || !hasTools)(
       expect(await readdir(join(etc, 'credstore'))).toEqual([])
       const password = await stat(join(etc, 'sightd/mqtt-password'))
       expect([password.uid, password.gid, password.mode & 0o777]).toEqual([4711, 4712, 0o600])
+    })
+
+    test("a network camera's password is that user's file even with a store, and is mended when it is not", async () => {
+      const { etc, run } = await machine(252)
+      const password = join(etc, 'sightd/camera-password')
+      const login = ['--camera-username', 'me', '--camera-password-file', await secretFile('secret')]
+      const args = ['setup', '--camera', 'rtsp://cam.lan/', '--broker', 'b', '--no-test', ...login]
+      const check = async () => {
+        const { code, stderr } = await run(args)
+        expect(code, stderr).toBe(0)
+        const { uid, gid, mode } = await stat(password)
+        expect([uid, gid, mode & 0o777]).toEqual([4711, 4712, 0o600])
+      }
+      await check()
+      expect(await readdir(join(etc, 'credstore'))).toEqual([])
+      // As someone leaves it who wrote it by hand.
+      await chown(password, 0, 0)
+      await check()
     })
 
     test('whoever may not write there is told how to', async () => {

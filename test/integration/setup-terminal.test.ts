@@ -6,6 +6,7 @@ import { Authority } from '../support/certificates.ts'
 import { RunningCommand, terminalProgram } from '../support/command.ts'
 import { plugInCamera } from '../support/fake-camera.ts'
 import { findProgram, freePort } from '../support/mosquitto.ts'
+import { startGuardedCamera } from '../support/network-camera.ts'
 import { startGuardedBroker } from '../support/setup.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 
@@ -107,6 +108,40 @@ describe.skipIf(terminalProgram === undefined || findProgram('mosquitto') === un
         expect(await person.command.exited).toBe(0)
         const { mqtt } = await loadConfig(join(person.folder, 'config.yaml'))
         expect(mqtt).toMatchObject({ url, ca_file: authority.path })
+      },
+    )
+
+    test.skipIf(findProgram('ffmpeg') === undefined)(
+      'asks for the login of a network camera, and again after a wrong one (skipped without ffmpeg)',
+      async () => {
+        const { url } = await startGuardedCamera()
+        const person = await Person.sitsDown([
+          '--name',
+          'A',
+          '--broker',
+          `127.0.0.1:${await freePort()}`,
+          '--username',
+          '',
+        ])
+        await person.answer('URL [', `${url.replace('://', '://me:hunter2@')}${enter}`)
+        expect(await person.answer('URL [', `${url}${enter}`)).toContain('leave them out; setup asks for them')
+        await person.answer('User name there, - for none [-]: ', `me${enter}`)
+        await person.answer('Password: ', `wr0ng${enter}`)
+        expect(await person.answer('k to keep it all the same: ', enter)).toContain('the camera refuses the login')
+        await person.answer(`URL [${url}]: `, enter)
+        await person.answer('for none [me]: ', enter)
+        await person.answer('Password, Enter for the one there is: ', `s3cr3t/@${enter}`)
+        expect(await person.answer('k to keep it all the same: ', `k${enter}`)).toContain('camera ok: 640x480')
+        await person.answer('Home Assistant? ', enter)
+        expect(await person.answer('Write these? ', enter)).toContain(`${person.folder}/camera-password`)
+        expect(await person.command.exited).toBe(0)
+        expect(await person.read('camera-password')).toBe('s3cr3t/@\n')
+        expect(person.command.stdout).not.toMatch(/wr0ng|s3cr3t/)
+        expect((await loadConfig(join(person.folder, 'config.yaml'))).camera).toMatchObject({
+          url,
+          username: 'me',
+          password_file: `${person.folder}/camera-password`,
+        })
       },
     )
 

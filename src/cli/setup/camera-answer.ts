@@ -6,6 +6,8 @@ import { type SourceOptions, sourceOptionsSchema } from '../../core/source-optio
 import type { JsonObject } from '../../lib/json.ts'
 import { packageRoot } from '../../lib/package.ts'
 import { formatSchemaIssue, schemaIssues } from '../../lib/schema-issues.ts'
+import { type Account, isSameHost, type KnownAccount } from './account.ts'
+import type { Place } from './place.ts'
 
 /** Which camera, by the keys that say so. */
 export type CameraTarget =
@@ -14,6 +16,18 @@ export type CameraTarget =
   | { readonly source: 'url'; readonly url: string }
   | { readonly source: 'replay'; readonly path: string }
   | { readonly source: 'synthetic' }
+
+/** `target` undefined: the camera that is configured. `account`: who we are at a network camera, undefined at any other. */
+export type CameraAnswer = { readonly target: CameraTarget | undefined; readonly account: Account | undefined }
+
+/** What has to change for it. A null takes away. */
+export type CameraChange = {
+  readonly camera: JsonObject
+  /** For a file beside the configuration. */
+  readonly password: string | undefined
+  /** The file of the password before, as the configuration named it, when it no longer counts. */
+  readonly unused: string | undefined
+}
 
 export const demoPictures = join(packageRoot, 'deploy/demo')
 
@@ -27,7 +41,10 @@ export function parseCamera(text: string): CameraTarget {
     throw new SightdError('config_invalid', `found ${JSON.stringify(text)}, has to be ${cameraForms}`)
   const parsed = v.safeParse(sourceOptionsSchema, target)
   if (parsed.success) return target
-  throw new SightdError('config_invalid', schemaIssues(parsed.issues).map(formatSchemaIssue).join('; '))
+  const mistakes = schemaIssues(parsed.issues).map(formatSchemaIssue).join('; ')
+  const { username, password } = URL.parse(text) ?? {}
+  const advice = username || password ? ': leave them out; setup asks for them, or takes them as options' : ''
+  throw new SightdError('config_invalid', mistakes + advice)
 }
 
 function targetOf(text: string): CameraTarget | undefined {
@@ -52,7 +69,7 @@ export function nameCamera(camera: JsonObject): string {
 const personalKeys: Readonly<Record<SourceOptions['source'], readonly string[]>> = {
   libcamera: ['mode', 'lens_position'],
   v4l2: ['input_format'],
-  url: ['username', 'password_file'],
+  url: [],
   file: [],
   replay: [],
   synthetic: [],
@@ -64,8 +81,10 @@ export function cameraPatch(target: CameraTarget, configured: JsonObject = {}): 
   const allowed = describeKeys()
     .filter(({ parent, only }) => parent === 'camera' && (only.length === 0 || only.includes(target.source)))
     .map(({ name }) => name)
+  const isElsewhere = target.source === 'url' && !isSameHost(urlOf(configured), target.url)
+  const personal = [...personalKeys[target.source], ...(isElsewhere ? ['username', 'password_file'] : [])]
   const isOfOther = (key: string) =>
-    !allowed.includes(key) || (configured['source'] === target.source && personalKeys[target.source].includes(key))
+    !allowed.includes(key) || (configured['source'] === target.source && personal.includes(key))
   const known = describeKeys()
     .filter(({ parent }) => parent === 'camera')
     .map(({ name }) => name)
@@ -81,4 +100,41 @@ export function cameraPatch(target: CameraTarget, configured: JsonObject = {}): 
 function isSame(target: CameraTarget, configured: JsonObject): boolean {
   const usual: JsonObject = { index: 0 }
   return Object.entries(target).every(([key, value]) => (configured[key] ?? usual[key]) === value)
+}
+
+/** Where a network camera is; undefined for another. */
+export function urlOf(camera: JsonObject = {}): string | undefined {
+  const { source, url } = camera
+  return source === 'url' && typeof url === 'string' ? url : undefined
+}
+
+/** Who we are at the configured camera, should it be one of the network. */
+export function knownAccount(camera: JsonObject = {}): KnownAccount {
+  const { username, password_file: file } = camera
+  return {
+    url: urlOf(camera),
+    username: typeof username === 'string' ? username : undefined,
+    hasPassword: typeof file === 'string',
+  }
+}
+
+/** What makes the configured camera, with its login, into the answer's. */
+export function cameraChange(
+  { target, account }: CameraAnswer,
+  configured: JsonObject = {},
+  { cameraPasswordFile }: Pick<Place, 'cameraPasswordFile'>,
+): CameraChange {
+  const patch = new Map(Object.entries(target === undefined ? {} : cameraPatch(target, configured)))
+  const set = (key: string, value: string | null) =>
+    value === (configured[key] ?? null) ? patch.delete(key) : patch.set(key, value)
+  const password = account?.password.kind === 'given' ? account.password.text : undefined
+  if (account !== undefined) set('username', account.username ?? null)
+  if (account !== undefined && account.password.kind !== 'kept')
+    set('password_file', password === undefined ? null : cameraPasswordFile)
+  const { password_file: before } = configured
+  return {
+    camera: Object.fromEntries(patch),
+    password,
+    unused: patch.has('password_file') && typeof before === 'string' ? before : undefined,
+  }
 }

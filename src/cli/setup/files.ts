@@ -3,8 +3,9 @@ import { chmod, readFile, stat } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { storedName } from '../../config/credentials.ts'
 import { makeFolderDurably, type NewFile, removeDurably, replaceFiles } from '../../lib/atomic-file.ts'
+import type { CameraChange } from './camera-answer.ts'
 import type { LoginChange } from './login-answer.ts'
-import { type Place, passwordPath } from './place.ts'
+import type { Place } from './place.ts'
 
 /** What is to be written and taken away, but for what is as it should be already. */
 export type FilePlan = {
@@ -22,16 +23,25 @@ const secretMode = 0o600
 const configMode = 0o644
 
 /** The configuration comes last: what it names is there before it. */
-export async function planFiles(place: Place, text: string, change: LoginChange): Promise<FilePlan> {
+export async function planFiles(
+  place: Place,
+  text: string,
+  camera: CameraChange,
+  login: LoginChange,
+): Promise<FilePlan> {
   const { target, before, store } = place
-  const stored = [...change.credentials].map(([name, bytes]) => ({ path: join(store ?? '', storedName(name)), bytes }))
+  const stored = [...login.credentials].map(([name, bytes]) => ({ path: join(store ?? '', storedName(name)), bytes }))
+  const beside = (name: string) => resolve(dirname(place.path), name)
+  const passwordFile = (name: string, password: string | undefined) =>
+    password === undefined
+      ? []
+      : [{ path: beside(name), content: Buffer.from(`${password}\n`), owner: place.passwordOwner }]
   const secrets = [
     ...stored.map(({ path, bytes }) => ({ path, content: bytes, owner: undefined })),
-    ...(change.password === undefined
-      ? []
-      : [{ path: passwordPath(place), content: Buffer.from(`${change.password}\n`), owner: place.passwordOwner }]),
+    ...passwordFile(place.passwordFile, login.password),
+    ...passwordFile(place.cameraPasswordFile, camera.password),
   ]
-  const states = await Promise.all(secrets.map(async (file) => ({ ...file, now: await contentOf(file.path) })))
+  const states = await Promise.all(secrets.map(async (file) => ({ ...file, now: await contentOf(file) })))
   const isNew = text !== before?.text
   return {
     folders: [
@@ -59,16 +69,16 @@ export async function planFiles(place: Place, text: string, change: LoginChange)
           ]
         : []),
     ],
-    unused: change.unused === undefined ? [] : [resolve(dirname(place.path), change.unused)],
+    unused: [login.unused, camera.unused].filter((name) => name !== undefined).map(beside),
     removed: states.filter(({ content, now }) => content === null && now !== undefined).map(({ path }) => path),
   }
 }
 
-/** Of a secret as it should be: one that others can read has to be written anew. */
-async function contentOf(path: string): Promise<Buffer | undefined> {
+/** Of a secret as it should be: one that others can read, or that is another's, has to be written anew. */
+async function contentOf({ path, owner }: Pick<NewFile, 'path' | 'owner'>): Promise<Buffer | undefined> {
   try {
-    const [bytes, { mode }] = await Promise.all([readFile(path), stat(path)])
-    return (mode & 0o777) === secretMode ? bytes : Buffer.alloc(0)
+    const [bytes, { mode, uid }] = await Promise.all([readFile(path), stat(path)])
+    return (mode & 0o777) === secretMode && uid === (owner?.uid ?? uid) ? bytes : Buffer.alloc(0)
   } catch {
     return undefined
   }

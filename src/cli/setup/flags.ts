@@ -2,15 +2,18 @@ import { resolve } from 'node:path'
 import { readCertificates } from '../../config/broker-login.ts'
 import { describeError, SightdError } from '../../core/errors.ts'
 import { readSecretFile } from '../../lib/secret-file.ts'
-import { type CameraTarget, cameraForms, parseCamera } from './camera-answer.ts'
+import type { AccountFlags } from './account.ts'
+import { type CameraAnswer, cameraForms, parseCamera } from './camera-answer.ts'
 import type { Known } from './known.ts'
 import { isSecure, parseBroker } from './login-answer.ts'
-import { type LoginFlags, parseName } from './questions.ts'
+import { type CameraFlags, type LoginFlags, parseName } from './questions.ts'
 
 export type SetupOptions = {
   readonly config?: string
   readonly name?: string
   readonly camera?: string
+  readonly cameraUsername?: string
+  readonly cameraPasswordFile?: string
   readonly broker?: string
   readonly username?: string
   readonly passwordFile?: string
@@ -31,7 +34,7 @@ export class UsageError extends Error {
 /** What the command line says, checked. */
 export type Flags = {
   readonly name: string | undefined
-  readonly camera: CameraTarget | undefined
+  readonly camera: CameraFlags
   readonly login: LoginFlags
 }
 
@@ -48,7 +51,7 @@ export async function readFlags(options: SetupOptions): Promise<Flags> {
     }
   }
   const name = take('name', options.name, parseName)
-  const camera = take('camera', options.camera, parseCamera)
+  const target = take('camera', options.camera, parseCamera)
   const url = take('broker', options.broker, parseBroker)
   if (options.caFile !== undefined && url !== undefined && !isSecure(url))
     wrong.push(`--ca-file: ${url} is without TLS; with it: mqtts:// or wss://`)
@@ -56,7 +59,11 @@ export async function readFlags(options: SetupOptions): Promise<Flags> {
   const caPath = options.caFile === undefined ? undefined : resolve(options.caFile)
   return {
     name,
-    camera,
+    camera: {
+      target,
+      username: options.cameraUsername,
+      password: options.cameraPasswordFile === undefined ? undefined : await readSecretFile(options.cameraPasswordFile),
+    },
     login: {
       url,
       username: options.username,
@@ -69,7 +76,7 @@ export async function readFlags(options: SetupOptions): Promise<Flags> {
 /** Where nobody can be asked, what is configured counts only if that was said. Throws a UsageError that lists what is missing. */
 export function checkComplete({ camera, login }: Flags, known: Known, takesConfigured: boolean): void {
   const missing = [
-    ...(camera === undefined && !(takesConfigured && known.camera !== undefined)
+    ...(camera.target === undefined && !(takesConfigured && known.camera !== undefined)
       ? [`  --camera WHAT    ${cameraForms}`]
       : []),
     ...(login.url === undefined && !(takesConfigured && known.url !== undefined)
@@ -81,4 +88,15 @@ export function checkComplete({ camera, login }: Flags, known: Known, takesConfi
     ? 'Neither is it configured.'
     : 'With --yes, what is configured already counts for what is not said.'
   throw new UsageError(`nobody is to be asked, and this is missing:\n${missing.join('\n')}\n${advice}`)
+}
+
+/** Throws a UsageError for a login that this camera can't have. */
+export function checkAccount({ username, password }: AccountFlags, { account }: CameraAnswer): void {
+  const given = Object.entries({ '--camera-username': username, '--camera-password-file': password })
+    .filter(([, value]) => value !== undefined)
+    .map(([flag]) => flag)
+  if (account === undefined && given.length > 0)
+    throw new UsageError(`${given.join(', ')}: for a network camera only, whose URL is --camera`)
+  if (account?.username === undefined && account?.password.kind === 'given')
+    throw new UsageError('--camera-password-file: without --camera-username')
 }

@@ -4,14 +4,13 @@ import { configSchema } from '../../config/schema.ts'
 import { SightdError } from '../../core/errors.ts'
 import type { JsonObject } from '../../lib/json.ts'
 import { formatSchemaIssue, schemaIssues } from '../../lib/schema-issues.ts'
+import type { Account } from './account.ts'
 import type { Known } from './known.ts'
 import type { Place } from './place.ts'
 
 /** Which broker, and who we are there. `kept`: as it is configured. */
-export type LoginAnswer = {
+export type LoginAnswer = Account & {
   readonly url: string
-  readonly username: string | undefined
-  readonly password: { readonly kind: 'kept' | 'none' } | { readonly kind: 'given'; readonly text: string }
   readonly ca:
     | { readonly kind: 'kept' | 'none' }
     | { readonly kind: 'file'; readonly path: string; readonly bytes: Buffer }
@@ -37,11 +36,6 @@ export function parseBroker(text: string): string {
 
 export function isSecure(url: string): boolean {
   return /^(mqtts|wss):/.test(url)
-}
-
-/** Whether what is configured for a broker may go to the one at `url`: a password is for one host. */
-export function isSameHost(known: string | undefined, url: string): boolean {
-  return known !== undefined && URL.parse(known)?.hostname === URL.parse(url)?.hostname
 }
 
 export function loginChange(

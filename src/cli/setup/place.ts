@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { access, constants, readFile, realpath, stat } from 'node:fs/promises'
-import { basename, dirname, extname, join, resolve } from 'node:path'
+import { basename, dirname, extname, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { type Credentials, credentialStore, noCredentials, storedCredentials } from '../../config/credentials.ts'
 import { defaultConfigPath } from '../../config/load.ts'
@@ -21,9 +21,10 @@ export type Place = {
   /** The folder from which systemd hands secrets to the service; undefined: they lie beside the configuration. */
   readonly store: string | undefined
   readonly credentials: Credentials
-  /** A secret beside the configuration. */
+  /** Secrets beside the configuration: at the broker where there is no store, and at a network camera. */
   readonly passwordFile: string
-  /** Whose that has to be. */
+  readonly cameraPasswordFile: string
+  /** Whose those have to be. */
   readonly passwordOwner: Owner
   /** Whether it is for sightd.service. */
   readonly isService: boolean
@@ -54,14 +55,16 @@ export async function findPlace(options: {
   if (options.dryRun !== true)
     for (const folder of [dirname(target), ...(store === undefined ? [] : [store])]) await checkWritable(folder)
   const stem = basename(path, extname(path))
+  const prefix = stem === 'config' ? '' : `${stem}.`
   return {
     path,
     target,
     before,
     store,
     credentials: store === undefined ? noCredentials : storedCredentials(store),
-    passwordFile: stem === 'config' ? 'mqtt-password' : `${stem}.mqtt-password`,
-    passwordOwner: isService && store === undefined ? await ownerNamed('sightd') : undefined,
+    passwordFile: `${prefix}mqtt-password`,
+    cameraPasswordFile: `${prefix}camera-password`,
+    passwordOwner: isService ? await ownerNamed('sightd') : undefined,
     isService: isService || options.credentials !== undefined,
   }
 }
@@ -110,9 +113,4 @@ async function ownerNamed(user: string): Promise<Owner> {
 /** A program that is missing or fails has said nothing. */
 async function run(program: string, args: readonly string[]): Promise<{ stdout: string }> {
   return promisify(execFile)(program, args, { timeout: commandLimitMs }).catch(() => ({ stdout: '' }))
-}
-
-/** Where the password goes that has no place in systemd's store. */
-export function passwordPath({ path, passwordFile }: Place): string {
-  return join(dirname(path), passwordFile)
 }

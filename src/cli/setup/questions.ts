@@ -6,10 +6,11 @@ import { describeError, SightdError } from '../../core/errors.ts'
 import { listCameras } from '../../vision/camera-list.ts'
 import { listVideoDevices } from '../camera.ts'
 import { printable } from '../text.ts'
+import { type AccountFlags, accountOf, askAccount } from './account.ts'
 import type { Asker } from './asker.ts'
-import { type CameraTarget, nameCamera, parseCamera } from './camera-answer.ts'
+import { type CameraAnswer, type CameraTarget, knownAccount, nameCamera, parseCamera, urlOf } from './camera-answer.ts'
 import { type Known, usualBroker } from './known.ts'
-import { isSameHost, isSecure, type LoginAnswer, parseBroker } from './login-answer.ts'
+import { isSecure, type LoginAnswer, parseBroker } from './login-answer.ts'
 
 /** A name for people; throws a SightdError `config_invalid` that says what is allowed. */
 export function parseName(text: string): string {
@@ -45,8 +46,42 @@ async function findCameras(): Promise<{ cameras: Camera[]; trouble: string | und
   return { cameras, trouble }
 }
 
+/** What the command line says of the camera. */
+export type CameraFlags = AccountFlags & { readonly target?: CameraTarget | undefined }
+
+/** Without a question: what is not said stays as it is configured. */
+export function cameraOf({ target, ...account }: CameraFlags, { camera }: Known): CameraAnswer {
+  const url = urlOf(target ?? camera)
+  return { target, account: url === undefined ? undefined : accountOf(url, account, knownAccount(camera)) }
+}
+
+/** Asks for what the command line doesn't say; all of it where `last` is not good. */
+export async function askCamera(
+  asker: Asker,
+  {
+    known,
+    flags,
+    last,
+  }: { readonly known: Known; readonly flags: CameraFlags; readonly last: CameraAnswer | undefined },
+): Promise<CameraAnswer> {
+  const target = flags.target ?? (await askTarget(asker, known, last?.target))
+  const url = urlOf(target ?? known.camera)
+  if (url === undefined) return { target, account: undefined }
+  const lastUrl = urlOf(last?.target ?? known.camera)
+  const account = await askAccount(asker, url, {
+    known: knownAccount(known.camera),
+    flags,
+    last: last?.account && lastUrl !== undefined ? { ...last.account, url: lastUrl } : undefined,
+  })
+  return { target, account }
+}
+
 /** Undefined: as it is configured. */
-export async function askCamera(asker: Asker, known: Known): Promise<CameraTarget | undefined> {
+async function askTarget(
+  asker: Asker,
+  known: Known,
+  last: CameraTarget | undefined,
+): Promise<CameraTarget | undefined> {
   const { cameras: found, trouble } = await findCameras()
   asker.say('Cameras:')
   for (const [i, { name, words }] of found.entries()) asker.say(`  ${i + 1}  ${printable(words)} (${printable(name)})`)
@@ -54,7 +89,7 @@ export async function askCamera(asker: Asker, known: Known): Promise<CameraTarge
   const configured = known.camera && nameCamera(known.camera)
   // What is configured may have come with the package, and not be there.
   const isLost = configured?.startsWith('libcamera') && !found.some(({ name }) => name === configured)
-  const usual = configured === undefined || isLost ? found[0]?.name : configured
+  const usual = last ? nameCamera(last) : configured === undefined || isLost ? found[0]?.name : configured
   return asker.line('Number, /dev/… or URL', usual ?? 'demo', (answer) => {
     if (answer === configured) return undefined
     return parseCamera(found[Number(answer) - 1]?.name ?? answer)
@@ -62,23 +97,16 @@ export async function askCamera(asker: Asker, known: Known): Promise<CameraTarge
 }
 
 /** What the command line says of the broker, made into what is meant. */
-export type LoginFlags = {
+export type LoginFlags = AccountFlags & {
   readonly url?: string | undefined
-  /** Empty: none. */
-  readonly username?: string | undefined
-  readonly password?: string | undefined
   readonly ca?: { readonly path: string; readonly bytes: Buffer } | undefined
 }
 
 /** Without a question: what is not said stays as it is configured, as far as it is for the same host. */
-export function loginOf({ url = '', username, password, ca }: LoginFlags, known: Known): LoginAnswer {
-  const isSame = isSameHost(known.url, url)
-  const user = username === undefined ? (isSame ? known.username : undefined) : username || undefined
-  const mayKeep = isSame && user === known.username && known.hasPassword
+export function loginOf({ url = '', ca, ...account }: LoginFlags, known: Known): LoginAnswer {
   return {
     url,
-    username: user,
-    password: password === undefined ? { kind: mayKeep ? 'kept' : 'none' } : { kind: 'given', text: password },
+    ...accountOf(url, account, known),
     ca:
       ca === undefined ? { kind: isSecure(url) && known.ca !== undefined ? 'kept' : 'none' } : { kind: 'file', ...ca },
   }
@@ -96,24 +124,12 @@ export async function askLogin(
       if (flags.ca === undefined || isSecure(parsed)) return parsed
       throw new SightdError('config_invalid', 'has to be mqtts:// or wss://, since --ca-file is given')
     }))
-  const usual = last ?? loginOf({ ...flags, url }, known)
   const ca = !isSecure(url)
     ? { kind: 'none' as const }
     : flags.ca
       ? { kind: 'file' as const, ...flags.ca }
-      : await askCa(asker, usual, known)
-  const username =
-    flags.username ??
-    (await asker.line('User name there, - for none', usual.username ?? '-', (answer) => (answer === '-' ? '' : answer)))
-  if (username === '') return { url, username: undefined, password: { kind: 'none' }, ca }
-  if (flags.password !== undefined) return { url, username, password: { kind: 'given', text: flags.password }, ca }
-  const isKnown = isSameHost(known.url, url) && username === known.username && known.hasPassword
-  const before: LoginAnswer['password'] =
-    last !== undefined && username === last.username && isSameHost(last.url, url)
-      ? last.password
-      : { kind: isKnown ? 'kept' : 'none' }
-  const typed = await asker.hidden(`Password${before.kind === 'none' ? '' : ', Enter for the one there is'}`)
-  return { url, username, password: typed === '' ? before : { kind: 'given', text: typed }, ca }
+      : await askCa(asker, last ?? loginOf({ ...flags, url }, known), known)
+  return { url, ...(await askAccount(asker, url, { known, flags, last })), ca }
 }
 
 async function askCa(asker: Asker, { ca }: LoginAnswer, known: Known): Promise<LoginAnswer['ca']> {

@@ -1,3 +1,6 @@
+import { mkdtempDisposable, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { Credentials } from '../../config/credentials.ts'
 import type { Config } from '../../config/schema.ts'
 import { CameraError } from '../../core/camera-state.ts'
@@ -11,9 +14,20 @@ import { serviceRuns } from './place.ts'
 
 const trialSeconds = 2
 
-/** Reads the camera for a moment. `isConfigured`: it is the one that the service, should it run, has. */
-export async function tryCamera(options: SourceOptions, isConfigured: boolean, signal: AbortSignal): Promise<Finding> {
+/**
+ * Reads the camera for a moment. `password`: one that is not written down yet. `isConfigured`: it is the one that the service,
+ * should it run, has.
+ */
+export async function tryCamera(
+  configured: SourceOptions,
+  { password, isConfigured }: { readonly password: string | undefined; readonly isConfigured: boolean },
+  signal: AbortSignal,
+): Promise<Finding> {
   const check = 'camera'
+  await using folder = password === undefined ? undefined : await mkdtempDisposable(join(tmpdir(), 'sightd-setup-'))
+  const file = folder && join(folder.path, 'password')
+  if (file !== undefined) await writeFile(file, `${password}\n`, { mode: 0o600 })
+  const options = file !== undefined && 'url' in configured ? { ...configured, password_file: file } : configured
   try {
     const report = await measureCamera(options, trialSeconds, signal)
     const { width, height, fps, frames_missing: missing, brightness } = report

@@ -66,6 +66,11 @@ describe('cameraPatch', () => {
     })
   })
 
+  test('leaves the login to the same host', () => {
+    const network = { source: 'url', url: 'rtsp://a/1', username: 'me', password_file: 'pw' }
+    expect(cameraPatch(parseCamera('rtsp://a:8554/2'), network)).toEqual({ source: 'url', url: 'rtsp://a:8554/2' })
+  })
+
   test('a key that no camera has stays, to be told as a mistake', () => {
     expect(cameraPatch(demo, { source: 'libcamera', widht: 640, rotation: 180 })).toEqual({ ...demo, rotation: null })
   })
