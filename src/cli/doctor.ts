@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { credentialsFor, isStoreClosed } from '../config/credentials.ts'
+import { credentialsFor, isOfService, isStoreClosed } from '../config/credentials.ts'
 import { defaultConfigPath, loadConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { describeError, SightdError } from '../core/errors.ts'
@@ -11,7 +11,7 @@ import { readBoard } from '../system/board.ts'
 import { diagnose } from '../system/diagnosis.ts'
 import { readFacts } from '../system/facts.ts'
 import { type Finding, gravest, ok, problem, warning } from '../system/finding.ts'
-import { stateFolderPath } from '../system/state-folder.ts'
+import { serviceStatePath, stateFolderPath } from '../system/state-folder.ts'
 import { tryBroker } from './broker-trial.ts'
 import { diagnoseModel, needOf } from './doctor-findings.ts'
 import { printableLines } from './text.ts'
@@ -26,7 +26,8 @@ const doctorExitCodes = { ok: 0, warning: 1, problem: 2 } as const
 export async function doctor({ config: path, json = false }: DoctorOptions, signal: AbortSignal): Promise<number> {
   const { config, finding } = await findConfig(path)
   // Before the trial, which takes memory and warms the CPU.
-  const folders = [stateFolderPath(config?.state_dir), tmpdir()]
+  const statePath = isOfService(path ?? defaultConfigPath) ? serviceStatePath : stateFolderPath
+  const folders = [statePath(config?.state_dir), tmpdir()]
   const [facts, board] = await Promise.all([readFacts({ folders }), readBoard()])
   const need =
     config === undefined

@@ -50,7 +50,8 @@ export async function isStoreClosed(configPath: string, store = credentialStore)
   )
 }
 
-function isOfService(configPath: string | undefined): boolean {
+/** Whether it is the configuration that sightd.service runs with. */
+export function isOfService(configPath: string | undefined): boolean {
   return configPath !== undefined && resolve(configPath) === defaultConfigPath
 }
 

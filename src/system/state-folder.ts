@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -5,11 +6,19 @@ import { SightdError } from '../core/errors.ts'
 import { makeFolderDurably } from '../lib/atomic-file.ts'
 import { lockPath } from '../lib/path-lock.ts'
 
+/** Where systemd/sightd.service keeps its state. */
+const serviceFolder = '/var/lib/sightd'
+
 /** Where things are kept that have to survive: systemd's word first, then the configuration's, then the usual place. */
 export function stateFolderPath(configured: string | undefined): string {
   const fromSystemd = process.env['STATE_DIRECTORY']?.split(':')[0]
-  const usual = process.getuid?.() === 0 ? '/var/lib/sightd' : join(homedir(), '.local/state/sightd')
+  const usual = process.getuid?.() === 0 ? serviceFolder : join(homedir(), '.local/state/sightd')
   return resolve(fromSystemd ?? configured ?? usual)
+}
+
+/** For a command that a person runs on the service's configuration, as whoever: where the service, if it has run, keeps them. */
+export function serviceStatePath(configured: string | undefined, folder = serviceFolder): string {
+  return stateFolderPath(configured ?? (existsSync(folder) ? folder : undefined))
 }
 
 /**

@@ -12,7 +12,7 @@ const sightd = fileURLToPath(new URL('../../bin/sightd', import.meta.url))
 const canMount = spawnSync('unshare', ['-m', 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt']).status === 0
 const hasTools = ['mosquitto', 'setpriv'].every((name) => findProgram(name) !== undefined)
 
-/** A machine with an /etc of its own, a user for the service, and so much of a systemd. */
+/** A machine with an /etc and a /var/lib of its own, a user for the service, and so much of a systemd. */
 async function machine(systemdVersion: number) {
   const etc = await tempFolder()
   const programs = await tempFolder()
@@ -24,7 +24,7 @@ async function machine(systemdVersion: number) {
   /** Runs sightd there, as root or as someone else; what is printed, and how it ended. */
   const run = async (args: readonly string[], user: 'root' | 'nobody' = 'root') => {
     const as = user === 'root' ? '' : 'setpriv --reuid 65534 --regid 65534 --clear-groups '
-    const script = `mount --bind '${etc}' /etc && umask 077 && exec ${as}"$0" "$@"`
+    const script = `mount --bind '${etc}' /etc && mount -t tmpfs tmpfs /var/lib && mkdir -m 750 /var/lib/sightd && umask 077 && exec ${as}"$0" "$@"`
     const env = { ...process.env, PATH: `${programs}${delimiter}${process.env['PATH']}` }
     return promisify(execFile)('unshare', ['-m', 'sh', '-c', script, sightd, ...args], { env }).then(
       ({ stdout, stderr }) => ({ code: 0, stdout, stderr }),
@@ -87,6 +87,15 @@ describe.skipIf(!canMount || !hasTools)(
       // As someone leaves it who wrote it by hand.
       await chown(password, 0, 0)
       await check()
+    })
+
+    test("doctor looks at the service's folder, also as another user", async () => {
+      const { etc, run } = await machine(252)
+      await mkdir(join(etc, 'sightd'))
+      await writeFile(join(etc, 'sightd/config.yaml'), 'camera: { source: synthetic }\n', { mode: 0o644 })
+      await chmod(join(etc, 'sightd'), 0o755)
+      const { stdout } = await run(['doctor', '--json'], 'nobody')
+      expect(stdout).toContain('"disk /var/lib/sightd"')
     })
 
     test('whoever may not write there is told how to', async () => {

@@ -1,7 +1,7 @@
 import { chown, readdir, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { openStateFolder, stateFolderPath } from '../../../src/system/state-folder.ts'
+import { openStateFolder, serviceStatePath, stateFolderPath } from '../../../src/system/state-folder.ts'
 import { tempFolder } from '../../support/temp-folder.ts'
 
 describe('openStateFolder', () => {
@@ -56,4 +56,15 @@ test("systemd's word comes before the configuration's, and that before the usual
   expect(stateFolderPath(undefined)).toMatch(/^\/var\/lib\/sightd$|\.local\/state\/sightd$/)
   vi.stubEnv('STATE_DIRECTORY', '/var/lib/private/sightd:/var/lib/other')
   expect(stateFolderPath('/srv/sightd')).toBe('/var/lib/private/sightd')
+})
+
+test("a person's command looks where the service keeps its state, once that is there", async () => {
+  onTestFinished(() => {
+    vi.unstubAllEnvs()
+  })
+  vi.stubEnv('STATE_DIRECTORY', undefined)
+  const folder = await tempFolder()
+  expect(serviceStatePath(undefined, folder)).toBe(folder)
+  expect(serviceStatePath('/srv/sightd', folder)).toBe('/srv/sightd')
+  expect(serviceStatePath(undefined, join(folder, 'none'))).toBe(stateFolderPath(undefined))
 })
