@@ -28,6 +28,8 @@ export type UpdateSettings = {
   readonly root: Uint8Array
   readonly group: string
   readonly pollMs: number
+  /** Devices that are switched on, or hear of news, at one moment look within this time; left out: 30 s. */
+  readonly spreadMs?: number
   /** A candidate waits for `install()`. */
   readonly needsConsent: boolean
   /** Whether a candidate may take over at that time. */

@@ -34,7 +34,7 @@ export type UpdaterOptions = {
 }
 
 /** A fleet that is switched on, or hears of news, at one moment does not ask at one moment. */
-const spreadMs = 30_000
+const usualSpreadMs = 30_000
 
 const retryBackoff = { firstMs: 60_000, lastMs: 3_600_000 }
 
@@ -151,6 +151,7 @@ export class Updater implements UpdateControl {
   async run(signal: AbortSignal): Promise<void> {
     if (this.#slots.record.stage === 'trial') await this.#try((job) => this.#update.resume(job), signal)
     if (!this.#isEnabled) return
+    const { pollMs, spreadMs = usualSpreadMs } = this.#options.settings
     // A proof that was cut short goes on soon.
     let waitMs = this.#slots.record.stage === 'idle' ? Math.random() * spreadMs : 0
     let delays = backoffDelays(retryBackoff)
@@ -162,7 +163,6 @@ export class Updater implements UpdateControl {
       if (signal.aborted || this.#slots.record.paused) continue
       const isFine = await this.#try((job) => this.#update.run(job), signal)
       if (isFine) delays = backoffDelays(retryBackoff)
-      const { pollMs } = this.#options.settings
       waitMs = isFine ? pollMs * (0.8 + 0.4 * Math.random()) : Math.min(pollMs, delays.next().value)
     }
   }
@@ -176,6 +176,7 @@ export class Updater implements UpdateControl {
   hint(version: number): void {
     const known = this.#source.versions?.timestamp ?? 0
     if (!this.#isEnabled || !this.#hints.isHeard(version, known, performance.now())) return
+    const { spreadMs = usualSpreadMs } = this.#options.settings
     setTimeout(() => this.#again(), Math.random() * spreadMs).unref()
   }
 
