@@ -121,6 +121,7 @@ function table(runs: readonly FleetFigures[]): string {
   const rows: [string, (run: FleetFigures) => string | number | null][] = [
     ['devices', ({ devices }) => devices],
     ['all switched on at once: connected after, 50 / 95 / 100 %, s', ({ connect }) => share(connect)],
+    ['first look for updates after, 50 / 95 / 100 %, s', ({ first_look }) => share(first_look)],
     ['connections', ({ steady }) => steady.connections],
     ['messages in, per s', ({ steady }) => steady.in_per_s],
     ['messages out to one subscriber of all, per s', ({ steady }) => steady.out_per_s],

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { describeError } from '../core/errors.ts'
-import { backoffDelays } from '../lib/backoff.ts'
+import { type Backoff, backoffDelays } from '../lib/backoff.ts'
 import { Doorbell } from '../lib/doorbell.ts'
 import { BrokerError, troubleWords } from './broker-error.ts'
 import { type Connection, openConnection } from './client.ts'
@@ -25,14 +25,18 @@ export type LinkOptions = {
   /** `problem` or `isConnected` has changed. */
   readonly onChange: () => void
   readonly log: LinkLog
-  readonly retry?: { readonly firstMs: number; readonly lastMs: number }
+  readonly retry?: Backoff
   /** How long to wait while the broker does not allow the topic of events. */
-  readonly forbidden?: { readonly firstMs: number; readonly lastMs: number }
+  readonly forbidden?: Backoff
   /** A connection that lasts so long shows that trouble is over, with another client of our id too. */
   readonly goodConnectionMs?: number
 }
 
-const retryBackoff = { firstMs: 1000, lastMs: 60_000 }
+/**
+ * A broker that restarts drops its whole fleet at one moment, and pays most for logins. So the first tries are spread wide,
+ * but short enough that a link that flaps is back before its last will counts.
+ */
+export const reconnectBackoff: Backoff = { firstMs: 2000, lastMs: 60_000, firstRangeMs: [500, 5000] }
 
 /** Answers to commands that wait for the broker to take them; more than a session of commands makes. */
 const maxReplies = 64
@@ -132,7 +136,7 @@ export class MqttLink {
 
   /** Keeps a connection until `signal` aborts, then says `offline` and leaves. */
   async run(signal: AbortSignal): Promise<void> {
-    const { retry = retryBackoff, goodConnectionMs = usualGoodConnectionMs } = this.#options
+    const { retry = reconnectBackoff, goodConnectionMs = usualGoodConnectionMs } = this.#options
     let delays = backoffDelays(retry)
     while (!signal.aborted) {
       const startMs = performance.now()

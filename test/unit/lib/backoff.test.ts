@@ -21,6 +21,12 @@ describe('backoffDelays', () => {
     expect(firstDelays(1, { firstMs: 100, lastMs: 500, random: () => 0.999 })).toEqual([expect.closeTo(149.9)])
   })
 
+  test('can have a first delay in a range of its own', () => {
+    const options = { firstMs: 100, lastMs: 500, firstRangeMs: [20, 300] } as const
+    expect(firstDelays(3, { ...options, random: () => 0 })).toEqual([20, 100, 200])
+    expect(firstDelays(3, { ...options, random: () => 0.5 })).toEqual([160, 200, 400])
+  })
+
   test('never leaves its bounds, whatever the limits', () => {
     fc.assert(
       fc.property(limits, ({ firstMs, lastMs }) => {
