@@ -11,8 +11,8 @@ import { nameParts } from './source-file.ts'
  * the folder or beside it is not there.
  */
 
-/** More devices than these at a time are kept waiting by the kernel. */
-const maxConnections = 256
+/** Devices beyond these at a time are sent away, and look again after a minute: one socket and one file for each. */
+const maxConnections = 1024
 /** Metadata and models have few names; a tag is a digest over the whole file, so that it is not made for each request. */
 const maxTags = 1024
 

@@ -52,6 +52,16 @@ describe('sightd ota serve', () => {
     expect((await get(model, { 'if-none-match': tag })).status).toBe(304)
   })
 
+  test('a fleet that hears of news at one moment has room', async () => {
+    const { port, get } = await served()
+    const others = Array.from({ length: 500 }, () => connect(port, '127.0.0.1'))
+    onTestFinished(() => {
+      for (const other of others) other.destroy()
+    })
+    await Promise.all(others.map((other) => once(other, 'connect')))
+    expect((await get('/metadata/timestamp.json')).status).toBe(200)
+  })
+
   test.each([
     ['bytes=0-9', 206, 'bytes 0-9/200000', 10],
     ['bytes=199990-', 206, 'bytes 199990-199999/200000', 10],
