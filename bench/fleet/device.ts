@@ -2,9 +2,7 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as v from 'valibot'
 import { configSchema } from '../../src/config/schema.ts'
-import type { Metrics } from '../../src/core/metrics.ts'
 import { updatesOff } from '../../src/core/update-status.ts'
-import type { VisionModel, VisionResult } from '../../src/core/vision-protocol.ts'
 import { bundledModel } from '../../src/daemon.ts'
 import { MqttDevice } from '../../src/mqtt/device.ts'
 import type { BrokerSettings } from '../../src/mqtt/wire.ts'
@@ -13,6 +11,7 @@ import { openTransport } from '../../src/ota/transport.ts'
 import { Updater } from '../../src/ota/updater.ts'
 import { EventStream } from '../../src/pipeline/event-stream.ts'
 import { createEventIds } from '../../src/pipeline/events/event-engine.ts'
+import { board, condition, metrics, model, resultAt, roundMs } from './made-up.ts'
 
 export type FleetSettings = {
   readonly broker: Omit<BrokerSettings, 'clientId' | 'will'>
@@ -32,19 +31,6 @@ export type DeviceHooks = {
 /** A configuration that says nothing: every device of the fleet has the defaults. */
 const { events, mqtt, home_assistant: homeAssistant, ota } = v.parse(configSchema, { camera: { source: 'synthetic' } })
 
-/** Somebody walks through the picture for `visitMs` of each `roundMs`: a `new`, three `update` and an `end`. */
-const roundMs = 20_000
-const visitMs = 8000
-
-const model: VisionModel = {
-  name: 'ssdlite-mobilenet-v2-coco',
-  version: '1',
-  sha256: '6d1c0376231b',
-  task: 'detection',
-  threshold: 0.5,
-}
-const counters = { captured: 0, inferred: 0, dropped: 0, skipped: 0, still: 0, pending: 0 }
-const board = { sw: '0.1.0', node: process.versions.node, ort: '1.30.0', os: null, arch: 'arm64', board: null }
 const capabilities = ['classification', 'detection']
 
 /** Nobody has anything to install in this fleet: devices look, and that is all. */
@@ -67,7 +53,6 @@ export class FleetDevice implements AsyncDisposable {
   readonly #phaseMs = Math.random() * roundMs
   readonly #timers: NodeJS.Timeout[] = []
   #running: Promise<void> | undefined
-  #frames = 0
 
   private constructor(device: MqttDevice, updater: Updater, settings: FleetSettings, { onEvent }: DeviceHooks) {
     this.#mqtt = device
@@ -182,7 +167,7 @@ export class FleetDevice implements AsyncDisposable {
     this.#every(1000, () => this.#tell())
     this.#every(60_000, () => {
       this.#tell(true)
-      this.#mqtt.publish.metrics(this.#metrics)
+      this.#mqtt.publish.metrics({ ...metrics, ...this.#mqtt.metrics })
     })
     this.#running = this.#updater.run(this.#stop.signal)
   }
@@ -199,9 +184,9 @@ export class FleetDevice implements AsyncDisposable {
 
   /** Events that wait, and those that the device itself gave up. */
   get events(): { readonly pending: number; readonly lost: number } {
-    const metrics = this.#mqtt.metrics
-    const { events_dropped_total: dropped, events_expired_total: expired, events_corrupt_total: corrupt } = metrics
-    return { pending: metrics.events_pending, lost: dropped + expired + corrupt + metrics.events_refused_total }
+    const counts = this.#mqtt.metrics
+    const { events_dropped_total: dropped, events_expired_total: expired, events_corrupt_total: corrupt } = counts
+    return { pending: counts.events_pending, lost: dropped + expired + corrupt + counts.events_refused_total }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -220,67 +205,13 @@ export class FleetDevice implements AsyncDisposable {
   }
 
   #look(): void {
-    const result = this.#result(Date.now())
+    const result = resultAt(Date.now(), this.#phaseMs)
     this.#stream.note(result)
     this.#mqtt.publish.result(result, model, model.threshold, this.#resultRate)
   }
 
   #tell(isHeartbeat = false): void {
-    this.#mqtt.publish.state(
-      {
-        status: 'running',
-        reason: null,
-        camera: { state: 'online', source: 'libcamera', reason: null, advice: null },
-        model: { name: model.name, version: model.version },
-        inference: 'ON',
-        threshold: model.threshold,
-        max_fps: null,
-        fps: 10,
-        governor: { active: false, reason: null },
-        vision: { restarts: 0 },
-        ...this.#mqtt.state,
-        settings: { problem: null },
-      },
-      isHeartbeat,
-    )
+    this.#mqtt.publish.state({ ...condition, ...this.#mqtt.state }, isHeartbeat)
     this.#mqtt.publish.update(this.#updater.status, model)
-  }
-
-  #result(atMs: number): VisionResult {
-    const inRound = (atMs + this.#phaseMs) % roundMs
-    const left = 0.9 * (inRound / visitMs) * 0.9
-    const box = { xmin: left, ymin: 0.2, xmax: left + 0.1, ymax: 0.8 }
-    const person = { label: 'person', classId: 1, score: 0.8, box }
-    return {
-      type: 'result',
-      frame: { id: this.#frames++, width: 640, height: 480, capturedAtMs: atMs, ageMs: 0.1 },
-      finding: { task: 'detection', detections: inRound < visitMs ? [person] : [] },
-      timingMs: { preprocess: 1.2, inference: 60, decode: 0.3, total: 61.5 },
-      counters,
-    }
-  }
-
-  get #metrics(): Metrics {
-    return {
-      uptime_s: Math.round(performance.now() / 1000),
-      control_rss_mb: 78,
-      vision_rss_mb: 64,
-      temp_c: 58.9,
-      throttled: false,
-      undervoltage: false,
-      governor_active: false,
-      camera_online: true,
-      fps: 10,
-      inference_ms_p50: 60,
-      inference_ms_p95: 70,
-      frame_age_ms_p95: 0.4,
-      frames_captured_total: this.#frames,
-      frames_inferred_total: this.#frames,
-      frames_dropped_total: 0,
-      frames_skipped_total: 0,
-      frames_still_total: 0,
-      vision_restarts_total: 0,
-      ...this.#mqtt.metrics,
-    }
   }
 }
