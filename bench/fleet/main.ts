@@ -158,8 +158,8 @@ function histograms(runs: readonly FleetFigures[]): string {
     .join('')
 }
 
-// The processes and files of a run go with this one.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
+// The processes and files of a run go with this one; a second signal must not cut that short.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1))
 try {
   process.exitCode = await main()
 } catch (error) {
