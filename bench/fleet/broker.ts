@@ -10,10 +10,10 @@ import { createInterface } from 'node:readline'
 /** Of Linux, in USER_HZ. */
 const ticksPerSecond = 100
 
-/** Where Mosquitto is; Debian keeps it where ordinary users' PATH doesn't look. */
-export function findMosquitto(): string | undefined {
+/** Where a program is; Debian keeps Mosquitto where ordinary users' PATH doesn't look. */
+export function findProgram(name: string): string | undefined {
   const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin']
-  return folders.map((folder) => join(folder, 'mosquitto')).find((path) => existsSync(path))
+  return folders.map((folder) => join(folder, name)).find((path) => existsSync(path))
 }
 
 async function freePort(): Promise<number> {

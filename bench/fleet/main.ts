@@ -2,7 +2,7 @@ import { availableParallelism, cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import { describeError } from '../../src/core/errors.ts'
 import { Terminal } from '../../src/system/terminal.ts'
-import { findMosquitto } from './broker.ts'
+import { findProgram } from './broker.ts'
 import { limitsProblem } from './limits.ts'
 import { type FleetFigures, type FleetOptions, measureFleet } from './measure.ts'
 
@@ -62,35 +62,37 @@ async function main(): Promise<number> {
     process.stdout.write(help)
     return 0
   }
-  const number = (
-    name: Exclude<keyof typeof values, 'tls' | 'json' | 'help'>,
-    isFine: (value: number) => boolean,
-    text = values[name],
-  ) => {
+  type Name = Exclude<keyof typeof values, 'tls' | 'json' | 'help'>
+  const number = (name: Name, min: number, max: number, text = values[name]) => {
     const value = Number(text)
-    if (text === '' || !isFine(value))
-      throw new UsageError(`--${name}: found ${JSON.stringify(text)}, has to be a number that makes sense`)
-    return value
+    if (text !== '' && value >= min && value <= max) return value
+    throw new UsageError(`--${name}: found ${JSON.stringify(text)}, has to be a number from ${min} to ${max}`)
   }
-  const isCount = (value: number) => Number.isInteger(value) && value >= 1 && value <= 100_000
-  const fleets = values.devices.split(',').map((text) => number('devices', isCount, text))
-  const workers = number('workers', isCount)
-  const mosquitto = findMosquitto()
+  const whole = (name: Name, min: number, max: number, text = values[name]) => {
+    const value = number(name, min, max, text)
+    if (Number.isInteger(value)) return value
+    throw new UsageError(`--${name}: found ${JSON.stringify(text)}, has to be a whole number`)
+  }
+  const fleets = values.devices.split(',').map((text) => whole('devices', 1, 100_000, text))
+  const workers = whole('workers', 1, 256)
+  const asked = {
+    workers,
+    seconds: number('seconds', 1, 3600),
+    outageS: number('outage', 0, 3600),
+    spreadS: number('spread', 0, 3600),
+    resultRate: number('result-rate', 0, 120),
+    queue: whole('queue', 0, 10_000_000),
+    tls: values.tls,
+  }
+  const mosquitto = findProgram('mosquitto')
   if (mosquitto === undefined) throw new Error('there is no mosquitto on this machine: apt-get install mosquitto')
+  if (values.tls && findProgram('openssl') === undefined)
+    throw new Error('--tls needs openssl, for a certificate: apt-get install openssl')
   for (const devices of fleets) {
     const problem = limitsProblem(devices, workers)
     if (problem !== undefined) throw new Error(problem)
   }
-  const options: FleetOptions = {
-    mosquitto,
-    workers,
-    seconds: number('seconds', (value) => value >= 1),
-    outageS: number('outage', (value) => value >= 0),
-    spreadS: number('spread', (value) => value >= 0),
-    resultRate: number('result-rate', (value) => value >= 0 && value <= 120),
-    queue: number('queue', (value) => Number.isInteger(value) && value >= 0),
-    tls: values.tls,
-  }
+  const options: FleetOptions = { ...asked, mosquitto }
   const machine = {
     cpu: cpus()[0]?.model ?? 'unknown',
     cores: availableParallelism(),
@@ -98,17 +100,19 @@ async function main(): Promise<number> {
     node: process.version,
   }
   const runs: FleetFigures[] = []
-  {
-    using terminal = process.stderr.isTTY ? new Terminal(process.stderr) : undefined
+  const terminal = process.stderr.isTTY ? new Terminal(process.stderr) : undefined
+  try {
     for (const devices of fleets)
       runs.push(await measureFleet(devices, options, (what) => terminal?.status(`${devices} devices: ${what}`)))
+  } finally {
+    // What the smaller fleets have shown counts also when a larger one fails.
+    terminal?.[Symbol.dispose]()
+    if (values.json) process.stdout.write(`${JSON.stringify({ bench: 'fleet', machine, options: asked, runs })}\n`)
+    else if (runs.length > 0)
+      process.stdout.write(
+        `${machine.cpu}, ${machine.cores} cores, Node ${machine.node}\n${table(runs)}\n${histograms(runs)}`,
+      )
   }
-  const { mosquitto: _, ...asked } = options
-  if (values.json) process.stdout.write(`${JSON.stringify({ bench: 'fleet', machine, options: asked, runs })}\n`)
-  else
-    process.stdout.write(
-      `${machine.cpu}, ${machine.cores} cores, Node ${machine.node}\n${table(runs)}\n${histograms(runs)}`,
-    )
   return 0
 }
 
