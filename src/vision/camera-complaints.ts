@@ -115,7 +115,9 @@ function diagnose(complaints: readonly Complaint[], target: string, words: strin
     .filter((line) => line !== '')
   const complaint = complaints.find(({ said }) => said.test(words))
   if (complaint === undefined) {
-    const last = lines.findLast((line) => /error|fail|could not|invalid|terminate/i.test(line)) ?? lines.at(-1) ?? exit
+    // libstdc++ tells what ended a program in two lines; the second says it.
+    const isTelling = (line: string) => /error|fail|could not|invalid|^what\(\):/i.test(line)
+    const last = lines.findLast(isTelling) ?? lines.at(-1) ?? exit
     return new CameraError('failed', `${target}: ${last.slice(0, maxWords)}`)
   }
   const quote = lines.find((line) => complaint.said.test(line))

@@ -10,6 +10,8 @@ import { until } from './support/until.ts'
 const deb = hostArch && inject('packages')[hostArch]
 const probe = '/opt/sandbox-probe.pl'
 
+const checkout = '/opt/checkout'
+
 const startLimitMs = 15_000
 const stopLimitMs = 5000
 
@@ -22,6 +24,7 @@ for (const { suite, tree, problem } of await bootableSystems(deb))
       system = await BootedSystem.boot(tree, {
         '/opt/sightd.deb': deb ?? '',
         [probe]: join(packageRoot, 'test/device/support/sandbox-probe.pl'),
+        [`${checkout}/test/fixtures`]: join(packageRoot, 'test/fixtures'),
       })
       service = new Service(system)
       await service.install('/opt/sightd.deb')
@@ -132,6 +135,36 @@ for (const { suite, tree, problem } of await bootableSystems(deb))
         expect(status).toMatch(line)
       const rating = await system.run('systemd-analyze', 'security', '--no-pager', 'sightd')
       expect(Number(/Overall exposure level for \S+ ([0-9.]+)/.exec(rating)?.[1])).toBeLessThanOrEqual(2)
+    })
+
+    test('outlives every watchdog without a camera, and sees as soon as there is one', async () => {
+      await service.override('WatchdogSec=4')
+      await service.configure('', 'camera: { source: libcamera, width: 320, height: 240, fps: 10 }')
+      await service.systemctl('restart')
+      const heard = await system.listen()
+      await heard.next((message) => isOf('state')(message) && message.payload.includes('"camera":{"state":"absent"'))
+      await until(async () => {
+        const { NRestarts, ...times } = await service.show(
+          'NRestarts',
+          'ActiveEnterTimestampMonotonic',
+          'WatchdogTimestampMonotonic',
+        )
+        expect(NRestarts).toBe('0')
+        const [started, fed] = Object.values(times).map(Number)
+        expect((fed ?? 0) - (started ?? 0)).toBeGreaterThan(10e6)
+      })
+      // The stand-in for rpicam-vid, which needs a Node, sharp and photos.
+      await system.run('ln', '-s', '/usr/lib/sightd/node/bin/node', '/usr/local/bin/node')
+      await system.run('ln', '-s', '/usr/lib/sightd/node_modules', '/usr/lib/sightd/deploy', checkout)
+      await system.run('ln', '-s', `${checkout}/test/fixtures/bin/rpicam-vid`, '/usr/bin/rpicam-vid')
+      onTestFinished(async () => {
+        await system.run('rm', '/usr/local/bin/node', '/usr/bin/rpicam-vid')
+      })
+      await heard.next(isNew('result'))
+      await heard.next((message) => isOf('state')(message) && message.payload.includes('"camera":{"state":"online"'))
+      expect([...(await service.processes()).values()].join()).toContain('rpicam-vid')
+      await service.systemctl('stop')
+      await until(async () => expect(await service.processes()).toEqual(new Map()))
     })
 
     test('reads its configuration anew on reload, and stays connected', async () => {

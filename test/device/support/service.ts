@@ -5,7 +5,8 @@ const dropIns = '/etc/systemd/system/sightd.service.d'
 const cgroup = '/sys/fs/cgroup/system.slice/sightd.service'
 
 /** Photos instead of a camera. */
-const replay = 'id: porch\ncamera: { source: replay, path: /usr/lib/sightd/deploy/demo, fps: 5 }\n'
+const photos = 'camera: { source: replay, path: /usr/lib/sightd/deploy/demo, fps: 5 }'
+const replay = `id: porch\n${photos}\n`
 
 /** Whether a message is on that topic of the device. */
 export const isOf = (topic: string) => (message: Message) => message.topic === `sightd/porch/${topic}`
@@ -28,8 +29,8 @@ export class Service {
     await this.#system.run('apt-get', 'install', ...answers, ...options, deb)
   }
 
-  async configure(more = ''): Promise<void> {
-    await this.#system.write(config, `${replay}${more}`)
+  async configure(more = '', camera = photos): Promise<void> {
+    await this.#system.write(config, `id: porch\n${camera}\n${more}`)
   }
 
   /** Lays lines over the section [Service] of the unit; in force from its next start on. */

@@ -24,6 +24,8 @@ describe('diagnoseRpicam', () => {
       message: 'camera: ERROR: *** the moon is full ***',
       advice: null,
     })
+    const abort = "terminate called after throwing an instance of 'std::runtime_error'\n  what():  no space left\n"
+    expect(diagnoseRpicam(abort, 'exit code 134').message).toBe('camera: what():  no space left')
     expect(diagnoseRpicam('', 'it ended with exit code 137').message).toBe('camera: it ended with exit code 137')
   })
 })
