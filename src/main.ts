@@ -1,5 +1,6 @@
 import { createProgram } from './cli/program.ts'
 import { describeError, exitCodes, SightdError } from './core/errors.ts'
+import { mayPass } from './lib/disk-error.ts'
 
 const stop = new AbortController()
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -15,7 +16,8 @@ try {
 } catch (error) {
   if (!(error instanceof SightdError)) throw error
   process.stderr.write(`sightd: ${describeError(error)}\n`)
-  process.exitCode = error.code === 'config_invalid' ? exitCodes.config : exitCodes.failure
+  const isFinal = error.code === 'config_invalid' && !mayPass(error.cause)
+  process.exitCode = isFinal ? exitCodes.config : exitCodes.failure
 }
 // What was printed goes out first, however slowly it is read; a reader that has gone is no reason to wait.
 await Promise.all(

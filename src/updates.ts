@@ -1,8 +1,9 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Config } from './config/schema.ts'
-import { describeError } from './core/errors.ts'
+import { describeError, SightdError } from './core/errors.ts'
 import type { UpdateOutcome } from './core/update-status.ts'
+import { errorCode } from './lib/disk-error.ts'
 import { packageRoot } from './lib/package.ts'
 import type { ModelStage } from './ota/model-stage.ts'
 import { OtaError } from './ota/ota-error.ts'
@@ -16,7 +17,7 @@ type Log = { info(fields: object, text: string): void; warn(fields: object, text
 
 /**
  * The part of the composition root that deals with models over the air. Undefined where nothing can be
- * kept. Throws a SightdError `config_invalid`.
+ * kept. Throws a SightdError `config_invalid` for a file that is not what it should be.
  */
 export async function openUpdater(options: {
   readonly config: Config
@@ -31,7 +32,12 @@ export async function openUpdater(options: {
   readonly log: Log
 }): Promise<Updater | undefined> {
   const { config, stateFolder, log, pipeline, workDir } = options
-  const settings = await readUpdateSettings(config.ota)
+  const settings = await readUpdateSettings(config.ota).catch((error: unknown) => {
+    if (!(error instanceof SightdError) || errorCode(error.cause) === undefined) throw error
+    // On a stick that is not there (yet), for example. What is here already works without it.
+    log.warn({ problem: describeError(error) }, 'no updates of the model until the next start')
+    return readUpdateSettings({ ...config.ota, sources: [], root_file: undefined, ca_file: undefined })
+  })
   const folder = join(stateFolder, 'ota')
   // Files of a package carry the time at which it was built.
   const { mtimeMs: floorMs } = await stat(join(packageRoot, 'package.json'))

@@ -29,3 +29,8 @@ export function describeDiskError(error: unknown): string {
 export function isShortage(error: unknown): boolean {
   return ['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN'].includes(errorCode(error) ?? '')
 }
+
+/** True when the same may work another time: a shortage, or a medium that fails now and then. */
+export function mayPass(error: unknown): boolean {
+  return isShortage(error) || ['EIO', 'ESTALE', 'ETIMEDOUT'].includes(errorCode(error) ?? '')
+}

@@ -39,6 +39,13 @@ describe('sightd', () => {
     expect(stderr).toContain("/nowhere/config.yaml: can't be read (`sightd run --demo` does without): ENOENT")
   })
 
+  test('a configuration that can not be read for the moment ends with 1, so that it is tried again', async () => {
+    // Reading there is an I/O error.
+    const { code, stderr } = await runSightd(['run', '--config', '/proc/self/mem'])
+    expect(code).toBe(1)
+    expect(stderr).toContain('EIO')
+  })
+
   test('a password that others can read is refused', async () => {
     const folder = await tempFolder()
     await writeFile(join(folder, 'password'), 'secret\n', { mode: 0o644 })

@@ -1,4 +1,4 @@
-import { readdir, stat, writeFile } from 'node:fs/promises'
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { RunningSightd, runSightd } from '../support/daemon.ts'
@@ -52,6 +52,23 @@ describe.skipIf(findProgram('mosquitto') === undefined)(
       // It heals itself.
       await device.ask('check_update')
       await device.until(({ last, phase }) => phase === 'idle' && last?.outcome === 'committed')
+    })
+
+    test('a root file on a stick that is not there: no updates, and the model that came over the air serves', {
+      timeout: 120_000,
+    }, async () => {
+      const device = await UpdatedDevice.start()
+      await device.verdict('requantized')
+      device.sightd.child.kill('SIGTERM')
+      await device.sightd.exited
+      const config = await readFile(device.config, 'utf8')
+      await writeFile(device.config, config.replace(device.repository.rootPath, '/nowhere/1.root.json'))
+      const later = device.subscriber.received.length
+      const again = new RunningSightd(['run', '--config', device.config], { stateFolder: device.stateFolder })
+      expect((await again.line(({ msg }) => msg.startsWith('no updates of the model')))['problem']).toMatch(
+        /\/nowhere\/1\.root\.json: can't be read: ENOENT/,
+      )
+      await device.subscriber.message(isResultOf('2'), later)
     })
 
     test('a vision process that dies now and then while a model is on probation is no reason; three times are', {
