@@ -42,6 +42,7 @@ export function stageFiles(options: StageOptions): void {
   write(`${lib}/package.json`, reducedManifest(read('package.json')))
   for (const folder of ['models/ssdlite-mobilenet-v2-coco', 'deploy/demo', 'deploy/camera-shim'])
     cpSync(join(source, folder), to(`${lib}/${folder}`), { recursive: true })
+  copy('kernels/preprocess.wasm', `${lib}/kernels/preprocess.wasm`)
 
   const { node, packages } = installDependencies(source, arch, work)
   copyBinary(join(work, node.folder, 'bin/node'), to(`${lib}/node/bin/node`))

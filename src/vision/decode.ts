@@ -1,6 +1,6 @@
 import type { ClassificationDecode, DetectionDecode, ModelManifest, ModelOutput } from '../core/model-manifest.ts'
 import { type Box, type Detection, type Finding, intersectionOverUnion, type Prediction } from '../core/prediction.ts'
-import type { TensorData } from './preprocess.ts'
+import type { TensorData } from './input-tensor.ts'
 
 /** Raw output tensors of one run, by output name. */
 export type RawOutputs = { readonly [name: string]: TensorData }

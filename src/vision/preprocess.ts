@@ -1,10 +1,9 @@
-import type { FrameGeometry } from '../core/frame.ts'
-import { planeOffsets } from '../core/frame.ts'
-import type { ModelInput } from '../core/model-manifest.ts'
-import { inputSize } from '../core/model-manifest.ts'
-import { type SourceWindow, sourceWindow } from '../core/resize.ts'
-
-export type TensorData = Uint8Array | Int8Array | Float32Array
+import { type FrameGeometry, planeOffsets } from '../core/frame.ts'
+import { inputSize, type ModelInput } from '../core/model-manifest.ts'
+import type { SourceWindow } from '../core/resize.ts'
+import { type TensorData, tensorSteps } from './input-tensor.ts'
+import { type Range, resampling, samplesOf, type Taps } from './resampling.ts'
+import { openRowKernel } from './row-kernel.ts'
 
 /** Turns frames of one geometry into the input tensor of one model. */
 export type Preprocessor = {
@@ -17,171 +16,80 @@ export type Preprocessor = {
   write(frame: Uint8Array, tensor: TensorData, part?: Range): void
 }
 
-type Range = { readonly from: number; readonly to: number }
-
-/** Grey of the letterbox bars, as Ultralytics' letterbox() has it. */
-const barLevel = 114
-
-/** Colours of full-range BT.601 reach this far below 0 and past 255 before they are clamped. */
-const lutMargin = 256
-
-/** A tensor of the model's input shape and type, filled with the bars' grey. */
-export function createInputTensor(input: ModelInput): TensorData {
-  const length = input.shape.reduce((product, dim) => product * dim, 1)
-  const data =
-    input.type === 'float32'
-      ? new Float32Array(length)
-      : input.type === 'int8'
-        ? new Int8Array(length)
-        : new Uint8Array(length)
-  const { luts, offsets, pixelStep } = tensorWriter(input)
-  luts.forEach((lut, channel) => {
-    const { width, height } = inputSize(input)
-    const grey = lut[barLevel + lutMargin] ?? 0
-    for (let pixel = 0; pixel < width * height; pixel++) data[pixel * pixelStep + (offsets[channel] ?? 0)] = grey
-  })
-  return data
-}
+/**
+ * Source rows that go into the kernel's memory at once. So few stay in the processor's cache until they are used, and memory
+ * doesn't grow with the frame.
+ */
+const bandBytes = 64 * 1024
 
 /**
  * One pass from I420 to the tensor: window, bilinear resize with half-pixel centres, full-range BT.601 to RGB
- * (ITU-T T.871 section 7), and the model's own scaling by table. Chroma samples sit in the centre of their 2x2 luma
- * pixels, as in JPEG. Fixed point: interpolation keeps 4 fractional bits, colour 14, so the result is within one level
- * of exact arithmetic.
+ * (ITU-T T.871 section 7), and the model's own scaling by table. Fixed point: interpolation keeps 4 fractional bits,
+ * colour 14, so the result is within one level of exact arithmetic. kernels/preprocess.ts makes the pixels.
  */
 export function createPreprocessor(geometry: FrameGeometry, input: ModelInput): Preprocessor {
+  const { stride, height } = geometry
   const size = inputSize(input)
-  const window = sourceWindow(geometry, size, input.resize, input.cropFraction)
-  const luma = {
-    x: taps(size.width, window.x, window.width, geometry.width, 1),
-    y: taps(size.height, window.y, window.height, geometry.height, 1),
-  }
-  const chroma = {
-    x: taps(size.width, window.x, window.width, geometry.width, 2),
-    y: taps(size.height, window.y, window.height, geometry.height, 2),
-  }
-  const columns = insideRange(size.width, window.x, window.width, geometry.width)
-  const rows = insideRange(size.height, window.y, window.height, geometry.height)
-  const { luts, offsets, pixelStep } = tensorWriter(input)
-  const [redLut, greenLut, blueLut] = luts
-  const [redOffset, greenOffset, blueOffset] = offsets
+  const plan = resampling(geometry, input)
+  const { window, luma, chroma, columns, rows } = plan
+  const sourceBytesPerRow = (stride * 1.5 * window.height) / size.height
+  const bandRows = Math.max(1, Math.floor(bandBytes / sourceBytesPerRow))
+  const { memory, sourceAt, makeRow, values } = openRowKernel({
+    input,
+    plan,
+    stride,
+    lumaRows: mostSamples(luma.y, rows, bandRows),
+    chromaRows: mostSamples(chroma.y, rows, bandRows),
+  })
   const planes = planeOffsets(geometry)
-  const chromaStride = geometry.stride / 2
+  const chromaStride = stride / 2
+  const { channelStep, pixelStep } = tensorSteps(input)
 
   return { window, write }
 
   function write(frame: Uint8Array, tensor: TensorData, part: Range = rows): void {
-    const { first: lxFirst, weight: lxWeight } = luma.x
-    const { first: cxFirst, weight: cxWeight } = chroma.x
-    for (let row = Math.max(rows.from, part.from); row < Math.min(rows.to, part.to); row++) {
-      const ly = luma.y.weight[row] ?? 0
-      const y0 = planes.y + (luma.y.first[row] ?? 0) * geometry.stride
-      const y1 = y0 + geometry.stride
-      const cy = chroma.y.weight[row] ?? 0
-      const chroma0 = (chroma.y.first[row] ?? 0) * chromaStride
-      const u0 = planes.u + chroma0
-      const u1 = u0 + chromaStride
-      const v0 = planes.v + chroma0
-      const v1 = v0 + chromaStride
-      let out = (row * size.width + columns.from) * pixelStep
-      for (let column = columns.from; column < columns.to; column++, out += pixelStep) {
-        const lx0 = lxFirst[column] ?? 0
-        const lx = lxWeight[column] ?? 0
-        const y = bilinear(
-          frame[y0 + lx0] ?? 0,
-          frame[y0 + lx0 + 1] ?? 0,
-          frame[y1 + lx0] ?? 0,
-          frame[y1 + lx0 + 1] ?? 0,
-          lx,
-          ly,
-        )
-        const cx0 = cxFirst[column] ?? 0
-        const cx = cxWeight[column] ?? 0
-        const u =
-          bilinear(
-            frame[u0 + cx0] ?? 0,
-            frame[u0 + cx0 + 1] ?? 0,
-            frame[u1 + cx0] ?? 0,
-            frame[u1 + cx0 + 1] ?? 0,
-            cx,
-            cy,
-          ) - 2048
-        const v =
-          bilinear(
-            frame[v0 + cx0] ?? 0,
-            frame[v0 + cx0 + 1] ?? 0,
-            frame[v1 + cx0] ?? 0,
-            frame[v1 + cx0 + 1] ?? 0,
-            cx,
-            cy,
-          ) - 2048
-        const base = (y << 14) + (1 << 17)
-        tensor[out + redOffset] = redLut[((base + 22970 * v) >> 18) + lutMargin] ?? 0
-        tensor[out + greenOffset] = greenLut[((base - 5638 * u - 11700 * v) >> 18) + lutMargin] ?? 0
-        tensor[out + blueOffset] = blueLut[((base + 29032 * u) >> 18) + lutMargin] ?? 0
-      }
+    const end = Math.min(rows.to, part.to)
+    for (let from = Math.max(rows.from, part.from); from < end; from += bandRows) {
+      writeBand(frame, tensor, from, Math.min(end, from + bandRows))
+    }
+  }
+
+  function writeBand(frame: Uint8Array, tensor: TensorData, from: number, to: number): void {
+    const lumaFirst = luma.y.first[from] ?? 0
+    const lumaEnd = Math.min(height, (luma.y.first[to - 1] ?? 0) + 2)
+    const chromaFirst = chroma.y.first[from] ?? 0
+    const chromaEnd = Math.min(height / 2, (chroma.y.first[to - 1] ?? 0) + 2)
+    copy(frame, planes.y + lumaFirst * stride, planes.y + lumaEnd * stride, memory, sourceAt.luma)
+    copy(frame, planes.u + chromaFirst * chromaStride, planes.u + chromaEnd * chromaStride, memory, sourceAt.u)
+    copy(frame, planes.v + chromaFirst * chromaStride, planes.v + chromaEnd * chromaStride, memory, sourceAt.v)
+    for (let row = from; row < to; row++) {
+      const chromaAt = ((chroma.y.first[row] ?? 0) - chromaFirst) * chromaStride
+      makeRow(
+        sourceAt.luma + ((luma.y.first[row] ?? 0) - lumaFirst) * stride,
+        luma.y.weight[row] ?? 0,
+        sourceAt.u + chromaAt,
+        sourceAt.v + chromaAt,
+        chroma.y.weight[row] ?? 0,
+      )
+      const at = (row * size.width + columns.from) * pixelStep
+      for (let i = 0; i < values.length; i++) tensor.set(values[i] ?? none, at + i * channelStep)
     }
   }
 }
 
-/** Four neighbours blended by weights of 1/256; the result has 4 fractional bits. */
-function bilinear(a: number, b: number, c: number, d: number, x: number, y: number): number {
-  const top = a * 256 + (b - a) * x
-  const bottom = c * 256 + (d - c) * x
-  return (top * 256 + (bottom - top) * y + 2048) >> 12
+const none: readonly number[] = []
+
+/** Copies bytes without a view of them, which would be garbage: Node's own way, and it takes any Uint8Array. */
+function copy(from: Uint8Array, start: number, end: number, to: Uint8Array, at: number): void {
+  Buffer.prototype.copy.call(from, to, at, start, end)
 }
 
-/** For each output position the source sample before its centre, and the weight (0..256) of the one after. */
-type Taps = { readonly first: Int32Array; readonly weight: Int32Array }
-
-/** At the edges the outermost sample stands for what lies beyond. A sample that isn't there is read with weight 0. */
-function taps(count: number, start: number, length: number, frameLength: number, subsampling: 1 | 2): Taps {
-  const last = frameLength / subsampling - 1
-  const result = { first: new Int32Array(count), weight: new Int32Array(count) }
-  for (let i = 0; i < count; i++) {
-    const position = (start + ((i + 0.5) * length) / count) / subsampling - 0.5
-    const inside = Math.min(last, Math.max(0, position))
-    const first = Math.max(0, Math.min(last - 1, Math.floor(inside)))
-    result.first[i] = first
-    result.weight[i] = Math.round((inside - first) * 256)
+/** The most samples that so many neighbouring output positions need. */
+function mostSamples(taps: Taps, { from, to }: Range, count: number): number {
+  let most = 0
+  for (let i = from; i < to; i++) {
+    const samples = samplesOf(taps, { from: i, to: Math.min(to, i + count) })
+    most = Math.max(most, samples.to - samples.from)
   }
-  return result
-}
-
-/** The output positions whose centre lies in the frame; the others are letterbox bars. */
-function insideRange(count: number, start: number, length: number, frameLength: number): Range {
-  const inside = (i: number) => {
-    const centre = start + ((i + 0.5) * length) / count
-    return centre >= 0 && centre <= frameLength
-  }
-  let from = 0
-  let to = count
-  while (from < to && !inside(from)) from++
-  while (to > from && !inside(to - 1)) to--
-  return { from, to }
-}
-
-type Channels<T> = readonly [red: T, green: T, blue: T]
-
-/** Where each channel goes, and what its levels become: tables from level + `lutMargin` to tensor value, clamped at both ends. */
-function tensorWriter(input: ModelInput): { luts: Channels<TensorData>; offsets: Channels<number>; pixelStep: number } {
-  const { width, height } = inputSize(input)
-  const channelStep = input.layout === 'NHWC' ? 1 : width * height
-  const order = input.colour === 'RGB' ? ([0, 1, 2] as const) : ([2, 1, 0] as const)
-  return {
-    luts: [levelTable(input, 0), levelTable(input, 1), levelTable(input, 2)],
-    offsets: [order[0] * channelStep, order[1] * channelStep, order[2] * channelStep],
-    pixelStep: input.layout === 'NHWC' ? 3 : 1,
-  }
-}
-
-function levelTable(input: ModelInput, channel: 0 | 1 | 2): TensorData {
-  const levels = Array.from({ length: 256 + 2 * lutMargin }, (_, i) => Math.min(255, Math.max(0, i - lutMargin)))
-  if (input.type === 'uint8') return Uint8Array.from(levels)
-  const mean = input.mean?.[channel] ?? 0
-  const std = input.std?.[channel] ?? 1
-  const real = levels.map((level) => (level - mean) / std)
-  if (input.type === 'float32') return Float32Array.from(real)
-  const { scale = 1, zeroPoint = 0 } = input
-  return Int8Array.from(real, (value) => Math.min(127, Math.max(-128, Math.round(value / scale) + zeroPoint)))
+  return most
 }

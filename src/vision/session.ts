@@ -2,8 +2,8 @@ import * as ort from 'onnxruntime-node'
 import { SightdError } from '../core/errors.ts'
 import type { ModelManifest } from '../core/model-manifest.ts'
 import type { RawOutputs } from './decode.ts'
+import { createInputTensor, type TensorData } from './input-tensor.ts'
 import type { ModelFolder } from './model-folder.ts'
-import { createInputTensor, type TensorData } from './preprocess.ts'
 
 // Since 1.29 ONNX Runtime's builds report to its maker unless this is set before its first session. A process that runs it
 // in a worker thread has to be started with it: there, this line changes only the thread's copy.

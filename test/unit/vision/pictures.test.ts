@@ -2,6 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { frameBytes, paddedGeometry, planeOffsets } from '../../../src/core/frame.ts'
+import { createInputTensor } from '../../../src/vision/input-tensor.ts'
 import { zoomInto } from '../../../src/vision/pan-zoom.ts'
 import {
   encodeJpeg,
@@ -12,7 +13,7 @@ import {
   toRgbInParts,
   writeJpeg,
 } from '../../../src/vision/picture.ts'
-import { createInputTensor, createPreprocessor } from '../../../src/vision/preprocess.ts'
+import { createPreprocessor } from '../../../src/vision/preprocess.ts'
 import { readJpeg } from '../../support/jpeg.ts'
 import { tempFolder } from '../../support/temp-folder.ts'
 

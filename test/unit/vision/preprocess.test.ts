@@ -4,7 +4,9 @@ import { type FrameGeometry, frameBytes, planeOffsets } from '../../../src/core/
 import type { ModelInput } from '../../../src/core/model-manifest.ts'
 import { inputSize } from '../../../src/core/model-manifest.ts'
 import { sourceWindow } from '../../../src/core/resize.ts'
-import { createInputTensor, createPreprocessor, type TensorData } from '../../../src/vision/preprocess.ts'
+import { createInputTensor, type TensorData } from '../../../src/vision/input-tensor.ts'
+import { createPreprocessor } from '../../../src/vision/preprocess.ts'
+import { createPlainPreprocessor } from '../../support/plain-preprocess.ts'
 
 const uint8Input = (width: number, height: number, changes: Partial<ModelInput> = {}): ModelInput => ({
   name: 'image',
@@ -68,7 +70,67 @@ const inputs = fc.record({
   resize: fc.constantFrom('stretch' as const, 'letterbox' as const, 'crop' as const),
 })
 
+function bytesOf({ buffer, byteOffset, byteLength }: TensorData): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength)
+}
+
+/** Bytes without a pattern. Made of a seed: fast-check would take its time to make, and to shrink, each of them. */
+function noise(length: number, seed: number): Uint8Array {
+  let state = seed
+  return Uint8Array.from({ length }, () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) | 0
+    return state >>> 24
+  })
+}
+
+const even = (max: number) => fc.integer({ min: 1, max: max / 2 }).map((half) => half * 2)
+const channels = (min: number, max: number) => {
+  const value = fc.double({ min, max, noNaN: true })
+  return fc.tuple(value, value, value)
+}
+const jobs = fc.record({
+  frame: fc
+    .record({ width: even(400), height: even(400), padding: even(130) })
+    .map(({ width, height, padding }) => ({ width, height, stride: width + padding - 2 })),
+  tensor: fc.record({ width: fc.integer({ min: 1, max: 150 }), height: fc.integer({ min: 1, max: 150 }) }),
+  input: fc.record({
+    type: fc.constantFrom('uint8' as const, 'int8' as const, 'float32' as const),
+    layout: fc.constantFrom('NHWC' as const, 'NCHW' as const),
+    colour: fc.constantFrom('RGB' as const, 'BGR' as const),
+    resize: fc.constantFrom('stretch' as const, 'letterbox' as const, 'crop' as const),
+    cropFraction: fc.double({ min: 0.1, max: 1, noNaN: true }),
+    mean: channels(-10, 260),
+    std: channels(0.1, 260),
+    scale: fc.double({ min: 0.001, max: 2, noNaN: true }),
+    zeroPoint: fc.integer({ min: -128, max: 127 }),
+  }),
+  seed: fc.integer(),
+  part: fc.option(fc.record({ from: fc.integer({ min: -2, max: 150 }), to: fc.integer({ min: -2, max: 160 }) }), {
+    nil: undefined,
+  }),
+})
+
 describe('createPreprocessor', () => {
+  test('is equal to the plain version, to the bit, for any geometry, model input and part', () => {
+    fc.assert(
+      fc.property(jobs, ({ frame: geometry, tensor: { width, height }, input: rest, seed, part }) => {
+        const shape: ModelInput['shape'] = rest.layout === 'NHWC' ? [1, height, width, 3] : [1, 3, height, width]
+        const input = { name: 'image', shape, ...rest }
+        const [actual, expected] = [createInputTensor(input), createInputTensor(input)]
+        const preprocessor = createPreprocessor(geometry, input)
+        const plain = createPlainPreprocessor(geometry, input)
+        // Two frames, so that what the first has left in the kernel's memory would show.
+        for (const frame of [noise(frameBytes(geometry), seed), noise(frameBytes(geometry), ~seed)]) {
+          preprocessor.write(frame, actual, part)
+          plain.write(frame, expected, part)
+          expect(Buffer.compare(bytesOf(actual), bytesOf(expected))).toBe(0)
+        }
+        expect(preprocessor.window).toEqual(plain.window)
+      }),
+      { numRuns: 300 },
+    )
+  })
+
   test('is within one level of exact arithmetic for any geometry, layout and resize rule', () => {
     const cases = geometries.chain((geometry) =>
       fc.record({
