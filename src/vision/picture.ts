@@ -127,12 +127,12 @@ export function toRgb({ data, geometry }: Pick<Frame, 'data' | 'geometry'>): Rgb
   return picture
 }
 
-/** Pixels of a part: about 1 ms on a desktop, 5 ms on a Pi 4. */
+/** Pixels of a part: half a millisecond on a desktop. */
 const partPixels = 65_536
 
 /**
- * The same, for a thread that has a camera to drain: 640x480 at once would hold a Pi 4 up for 25 ms, the largest frame for
- * more than a second. The inference thread would have the time, but not while it loads a model, or when one hangs; and
+ * The same, for a thread that has a camera to drain: 12 megapixels at once hold a desktop up for 100 ms, a board for several
+ * times that. The inference thread would have the time, but not while it loads a model, or when one hangs; and
  * sharp must not end with a thread that is not the main one.
  */
 export async function toRgbInParts({ data, geometry }: Pick<Frame, 'data' | 'geometry'>): Promise<RgbPicture> {
