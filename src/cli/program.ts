@@ -16,6 +16,7 @@ Examples:
   sightd run --config /etc/sightd/config.yaml
   sightd infer photo.jpg --annotate out      what is in this picture? draws boxes into out/
   sightd model verify models/mine/1          does this model work on this CPU?
+  sightd bench                               how fast is this board?
   sightd config check config.yaml            lists every mistake with its line
   sightd doctor                              is this board ready, and what is to be done?
   sightd ota --help                          new models for many devices, signed
@@ -34,6 +35,19 @@ Examples:
   sightd watch --broker mqtts://broker.lan --username me --password-file ~/.mqtt
   sightd watch | grep -E 'person (came|left|out)'    a line when one comes or leaves
   sightd watch --json | jq 'select(.topic | endswith("/event")) | .payload.label'`
+
+const benchExamples = `
+Shows the bundled photos to the model in frames of 640x480, one after the other as fast as it takes them, after a warm-up,
+on the same way that camera frames take, but without camera and broker. Prints what a figure has to be read with (board, CPU,
+versions), the time of each stage, and what it costs, as Markdown to be pasted into an issue. handover is the way to the inference
+thread and back; memory is that of this process, which holds the frames too. On – the machine tells nothing.
+
+Stop the daemon first, or the two share the CPU. A board without a fan gets slower as it gets warm: --seconds 300 shows how much.
+
+Examples:
+  sightd bench                          10 s with as many threads as the daemon would use
+  sightd bench --threads 1,2,4          which number of threads suits this board?
+  sightd bench --model models/mine/1 --json | jq '.settings[] | {threads, fps}'`
 
 const decommissionExamples = `
 Clears every retained message of the device, Home Assistant's discovery message too, and ends its session. Stop sightd
@@ -102,6 +116,20 @@ export function createProgram(signal: AbortSignal): (args: string[]) => Promise<
     .argument('<dir>', 'model folder')
     .option('--json', 'print JSON')
     .action(does(async (dir, options) => (await import('./model.ts')).verifyModel(dir, options)))
+
+  program
+    .command('bench')
+    .description('measure how fast this board takes frames through the model, and at what cost')
+    .option('-s, --seconds <n>', 'how long, for each number of threads (default: 10)', wholeNumber)
+    .option(
+      '-t, --threads <list>',
+      'numbers of threads of one inference, such as 1,2,4 (default: one less than there are cores)',
+      threadCounts,
+    )
+    .option('-m, --model <dir>', 'model folder (default: the one that comes with sightd)')
+    .option('--json', 'print JSON')
+    .addHelpText('after', benchExamples)
+    .action(does(async (options) => (await import('./bench.ts')).bench(options, signal)))
 
   const camera = program.command('camera').description('look at cameras and try them (not while the daemon has them)')
   camera
@@ -220,6 +248,13 @@ function wholeNumber(text: string): number {
   if (!Number.isSafeInteger(value) || value < 1)
     throw new InvalidArgumentError('It has to be a whole number, at least 1.')
   return value
+}
+
+function threadCounts(text: string): number[] {
+  const counts = text.split(',').map(Number)
+  if (!counts.every((count) => Number.isInteger(count) && count >= 1 && count <= 64))
+    throw new InvalidArgumentError('It has to be whole numbers from 1 to 64 with commas between them.')
+  return counts
 }
 
 function score(text: string): number {

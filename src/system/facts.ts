@@ -91,7 +91,8 @@ async function readUser(root: string): Promise<Facts['user']> {
   return { name: name ?? `user ${id}`, id, groupIds }
 }
 
-async function readCpuFeatures(root: string): Promise<string[] | null> {
+/** What every core can do, in the kernel's words; null where it tells nothing. */
+export async function readCpuFeatures(root: string): Promise<string[] | null> {
   const lines = ((await readText(root, 'proc/cpuinfo')) ?? '').matchAll(/^(?:Features|flags)[ \t]*:(.*)$/gm)
   const [first, ...others] = [...lines].map(([, features = '']) => features.trim().split(/\s+/))
   // Big and little cores can differ, and a thread may run on any of them.

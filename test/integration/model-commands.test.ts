@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { bundledModel } from '../../src/daemon.ts'
+import { message } from '../../src/lib/protobuf-writer.ts'
+import { node, tensorInfo } from '../../src/vision/onnx-writer.ts'
 import { runSightd } from '../support/daemon.ts'
 import { copyOfBundledModel, editManifest, replaceListedFile } from '../support/models.ts'
-import { node, tensorInfo } from '../support/onnx.ts'
-import { message } from '../support/protobuf.ts'
 import { tempFolder } from '../support/temp-folder.ts'
 
 const photos = fileURLToPath(new URL('../../../shared/data/images', import.meta.url))

@@ -1,5 +1,13 @@
-import { floats, integerAttribute, integersAttribute, node, tensor, tensorInfo, types } from './onnx.ts'
-import { type Field, message } from './protobuf.ts'
+import { type Field, message } from '../../src/lib/protobuf-writer.ts'
+import {
+  floats,
+  integerAttribute,
+  integersAttribute,
+  node,
+  tensor,
+  tensorInfo,
+  types,
+} from '../../src/vision/onnx-writer.ts'
 
 /**
  * A small classifier that tells how bright a picture is: two convolutions that blur, a mean over the picture, one layer,

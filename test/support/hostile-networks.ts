@@ -1,7 +1,8 @@
+import { type Field, message } from '../../src/lib/protobuf-writer.ts'
+import { floats, node, tensor } from '../../src/vision/onnx-writer.ts'
 import { channels, type Parts, side } from './brightness-network.ts'
 import { attribute, entry, external, externalTensor, int64s, opset, tensorAttribute } from './network.ts'
-import { floats, graphAttribute, node, tensor } from './onnx.ts'
-import { type Field, message } from './protobuf.ts'
+import { graphAttribute } from './onnx.ts'
 
 /** Row 69: what the scan has to refuse, each in a network that passes but for that. */
 

@@ -1,7 +1,7 @@
+import { type Field, message } from '../../src/lib/protobuf-writer.ts'
 import { scanModel } from '../../src/vision/onnx-scan.ts'
+import { integerAttribute, node, tensor, tensorInfo, types } from '../../src/vision/onnx-writer.ts'
 import { detectionManifest } from './models.ts'
-import { integerAttribute, node, tensor, tensorInfo, types } from './onnx.ts'
-import { type Field, message } from './protobuf.ts'
 
 /** A small network that passes the scan, and the parts of which tests make others that don't. */
 

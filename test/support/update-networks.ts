@@ -1,3 +1,4 @@
+import { floats, integerAttribute, integersAttribute, node, tensor, types } from '../../src/vision/onnx-writer.ts'
 import {
   channels,
   labels,
@@ -9,7 +10,6 @@ import {
   side,
 } from './brightness-network.ts'
 import { int64s } from './network.ts'
-import { floats, integerAttribute, integersAttribute, node, tensor, types } from './onnx.ts'
 
 /** Networks that are that of brightness-network.ts with something wrong in them. All of them pass the scan. */
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { WireError, WireView } from '../../../src/lib/protobuf.ts'
-import { type FieldValue, message, varint } from '../../support/protobuf.ts'
+import { type FieldValue, message, varint } from '../../../src/lib/protobuf-writer.ts'
 
 const bytesOf = (hex: string) => Uint8Array.from(Buffer.from(hex.replaceAll(' ', ''), 'hex'))
 const read = (bytes: Uint8Array) => [...WireView.of(bytes).fields()]

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
+import { type Field, message } from '../../../src/lib/protobuf-writer.ts'
+import { floats, integersAttribute, node, tensor, tensorInfo, types } from '../../../src/vision/onnx-writer.ts'
 import { attribute, image, int64s, network, scan, tensorAttribute, withInput, withNode } from '../../support/network.ts'
-import { floats, integersAttribute, node, tensor, tensorInfo, types } from '../../support/onnx.ts'
-import { type Field, message } from '../../support/protobuf.ts'
 
 describe('scanModel', () => {
   test.each(

@@ -1,5 +1,15 @@
 import { describe, expect, test } from 'vitest'
 import { SightdError } from '../../../src/core/errors.ts'
+import { message, varint } from '../../../src/lib/protobuf-writer.ts'
+import {
+  floats,
+  integerAttribute,
+  integersAttribute,
+  node,
+  tensor,
+  tensorInfo,
+  types,
+} from '../../../src/vision/onnx-writer.ts'
 import {
   attribute,
   bias,
@@ -13,17 +23,7 @@ import {
   withInput,
   withNode,
 } from '../../support/network.ts'
-import {
-  endlessNetwork,
-  floats,
-  integerAttribute,
-  integersAttribute,
-  node,
-  tensor,
-  tensorInfo,
-  types,
-} from '../../support/onnx.ts'
-import { message, varint } from '../../support/protobuf.ts'
+import { endlessNetwork } from '../../support/onnx.ts'
 
 describe('scanModel', () => {
   test('passes a network, and says what is in it', () => {

@@ -4,7 +4,9 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { SightdError } from '../../../src/core/errors.ts'
 import { bundledModel } from '../../../src/daemon.ts'
+import { type Field, message } from '../../../src/lib/protobuf-writer.ts'
 import { readModelFolder } from '../../../src/vision/model-folder.ts'
+import { floats, node, tensor } from '../../../src/vision/onnx-writer.ts'
 import {
   attribute,
   entry,
@@ -19,8 +21,7 @@ import {
   withInput,
   withNode,
 } from '../../support/network.ts'
-import { endlessNetwork, floats, graphAttribute, node, tensor } from '../../support/onnx.ts'
-import { type Field, message } from '../../support/protobuf.ts'
+import { endlessNetwork, graphAttribute } from '../../support/onnx.ts'
 
 describe('row 69', () => {
   test.each<[string, Uint8Array, RegExp]>([

@@ -1,4 +1,4 @@
-/** A writer of the protobuf wire format, just large enough for tests; it writes nonsense as readily as sense. */
+/** A writer of the protobuf wire format, just large enough for small ONNX networks; it writes nonsense as readily as sense. */
 
 /** Whole numbers become varints; text and bytes are length-delimited; `fixed` has 4 or 8 bytes. */
 export type FieldValue = number | bigint | string | Uint8Array | { readonly fixed: Uint8Array }
