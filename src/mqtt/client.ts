@@ -1,3 +1,4 @@
+import { Socket } from 'node:net'
 import { connect, type MqttClient, ReasonCodes } from 'mqtt'
 import { BrokerError, explainFailure } from './broker-error.ts'
 import { clientOptions, loginLimitMs, maxIncomingBytes, maxInFlight } from './client-options.ts'
@@ -55,6 +56,9 @@ async function login(
 ): Promise<Connection> {
   const { url, limitMs = loginLimitMs } = settings
   const client = connect(url, clientOptions(settings, version))
+  // Else a small message waits for the acknowledgement of the one before it (Nagle), which the other end may hold back for
+  // 40 ms: an answer to a command behind a result, a result behind a state.
+  if (client.stream instanceof Socket) client.stream.setNoDelay(true)
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   const isTls = /^(mqtts|wss):/.test(url)
   let stage: 'started' | 'tcp' | 'tls' | 'unknown' = /^wss?:/.test(url) ? 'unknown' : 'started'

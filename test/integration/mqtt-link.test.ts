@@ -1,8 +1,8 @@
 import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
+import { createServer, Socket } from 'node:net'
 import { join } from 'node:path'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { openConnection } from '../../src/mqtt/client.ts'
 import { startEmbeddedBroker } from '../../src/mqtt/embedded-broker.ts'
 import { Authority } from '../support/certificates.ts'
@@ -211,6 +211,14 @@ describe.skipIf(findProgram('mosquitto') === undefined)(
       expect(await slow.publish({ topic: 'sightd/porch/snapshot', payload: large })).toEqual({ delivery: 'done' })
       expect(performance.now() - beforeMs).toBeGreaterThan(800)
       await slow.leave()
+    })
+
+    test('lets no message wait for the acknowledgement of the one before it', async () => {
+      const noDelay = vi.spyOn(Socket.prototype, 'setNoDelay')
+      onTestFinished(() => noDelay.mockRestore())
+      const { connected } = startLink({ url: (await broker()).url })
+      await connected()
+      expect(noDelay).toHaveBeenCalledExactlyOnceWith(true)
     })
 
     test('speaks over WebSockets', async () => {
