@@ -1,0 +1,53 @@
+import { readdirSync, readFileSync } from 'node:fs'
+
+/** What processes cost, as the kernel counts it. A process that is gone costs nothing. */
+
+/** A process and all that come from it, itself first. */
+export function descendants(pid: number): number[] {
+  const parents = new Map(
+    readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name))
+      .map((name) => [Number(name), fieldsOf(Number(name)).parent] as const),
+  )
+  const found = [pid]
+  for (const parent of found) for (const [child, of] of parents) if (of === parent) found.push(child)
+  return found
+}
+
+/** Its name as `ps` shows it, and the command that it runs. */
+export function commandOf(pid: number): string {
+  return read(`/proc/${pid}/cmdline`).replaceAll('\0', ' ')
+}
+
+/** Seconds of processor time of a process and of its children that have ended. */
+export function cpuSeconds(pid: number): number {
+  return fieldsOf(pid).ticks / ticksPerSecond
+}
+
+/** MiB in RAM: `rss` counts what is shared with others in full, `pss` its share of it. */
+export function memoryOf(pid: number): { readonly rss: number; readonly pss: number } {
+  const text = read(`/proc/${pid}/smaps_rollup`)
+  const mb = (field: string) => Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(text)?.[1] ?? 0) / 1024
+  return { rss: mb('Rss'), pss: mb('Pss') }
+}
+
+/** USER_HZ, which is 100 on every Linux that sightd runs on. */
+const ticksPerSecond = 100
+
+function fieldsOf(pid: number): { readonly parent: number; readonly ticks: number } {
+  // The name before them is in brackets and may hold anything.
+  const fields = read(`/proc/${pid}/stat`)
+    .replace(/^.*\) /s, '')
+    .split(' ')
+    .map(Number)
+  const [, parent = -1] = fields
+  return { parent, ticks: fields.slice(11, 15).reduce((sum, ticks) => sum + ticks, 0) }
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
+}
