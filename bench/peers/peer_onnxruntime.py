@@ -31,7 +31,10 @@ def main() -> None:
 def decode(boxes: np.ndarray, logits: np.ndarray, manifest: dict) -> list[dict]:
     """Only what can reach the threshold is looked at further; non-maximum suppression within each class."""
     threshold = manifest["threshold"]
-    anchors, classes = np.nonzero(logits >= math.log(threshold / (1 - threshold)))
+    # Class 0 is the background, which nearly every anchor is; other columns without a name are never high.
+    named = np.ascontiguousarray(logits[:, 1:])
+    anchors, classes = np.divmod(np.flatnonzero(named >= math.log(threshold / (1 - threshold))), named.shape[1])
+    classes += 1
     if len(anchors) == 0:
         return []
     scores = 1 / (1 + np.exp(-logits[anchors, classes]))
