@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { startFeedRun } from '../../src/cli/bench/feed-run.ts'
-import { StageTimes } from '../../src/cli/bench/stages.ts'
 import { frameBytes, paddedGeometry } from '../../src/core/frame.ts'
 import { message } from '../../src/lib/protobuf-writer.ts'
+import { Ring } from '../../src/lib/ring.ts'
 import { integerAttribute, node, tensorInfo, types } from '../../src/vision/onnx-writer.ts'
 import { compared, type Measurement, told } from '../measurement.ts'
 import { tempFolder } from '../support/temp-folder.ts'
@@ -21,14 +21,20 @@ export const handover: Measurement = {
       model: { dir: folder.path, manifestSha256: null },
       threads: 1,
     })
-    const stages = new StageTimes()
     const count = rounds(5000)
+    const times = new Ring(count)
     for (let round = -rounds(1000); round < count; round++) {
       const { timingMs } = await feed.show()
-      if (round >= 0) stages.push(timingMs)
+      const { preprocess, inference, decode, total } = timingMs
+      if (round >= 0) times.push((total - preprocess - inference - decode) * 1000)
     }
-    const { p50, p95 } = stages.quantiles.handover
-    return { 'there and back p50': compared(p50 * 1000, 'us'), 'there and back p95': told(p95 * 1000, 'us') }
+    const at = (q: number) => times.quantile(q) ?? 0
+    // What it takes usually depends more on how soon the system wakes a thread than on what we do: the quick ones tell of that.
+    return {
+      'there and back p5': compared(at(0.05), 'us'),
+      'there and back p50': told(at(0.5), 'us'),
+      'there and back p95': told(at(0.95), 'us'),
+    }
   },
 }
 

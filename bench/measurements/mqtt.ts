@@ -22,30 +22,45 @@ export const mqtt: Measurement = {
     const { link, outbox, publisher } = device
     const settled = () => outbox.emptied(AbortSignal.timeout(60_000))
 
-    const results = rounds(20_000)
-    const startMs = performance.now()
-    for (let sent = 0; sent < results; ) {
-      const { resultsDropped } = link.counts
-      publisher.result(sampleResult, sampleModel, 0.5, Number.POSITIVE_INFINITY)
-      // One is dropped where the socket takes no more for now.
-      if (link.counts.resultsDropped === resultsDropped) sent++
-      else await turn()
-      if (sent % 100 === 0) await turn()
+    return {
+      results: compared(
+        await bestRate(rounds(4000), async (count) => {
+          for (let sent = 0; sent < count; ) {
+            const { resultsDropped } = link.counts
+            publisher.result(sampleResult, sampleModel, 0.5, Number.POSITIVE_INFINITY)
+            // One is dropped where the socket takes no more for now.
+            if (link.counts.resultsDropped === resultsDropped) sent++
+            else await turn()
+            if (sent % 100 === 0) await turn()
+          }
+          // Behind them all: when the broker has this one, it has those.
+          publisher.event(sampleEvent, sampleModel)
+          await settled()
+        }),
+        '/s',
+      ),
+      events: compared(
+        await bestRate(Math.ceil(rounds(2000) / batch) * batch, async (count) => {
+          for (let sent = 0; sent < count; sent += batch) {
+            for (let i = 0; i < batch; i++) publisher.event(sampleEvent, sampleModel)
+            await settled()
+          }
+        }),
+        '/s',
+      ),
     }
-    // Behind them all: when the broker has this one, it has those.
-    publisher.event(sampleEvent, sampleModel)
-    await settled()
-    const resultsS = (performance.now() - startMs) / 1000
-
-    const events = Math.ceil(rounds(4000) / batch) * batch
-    const eventsStartMs = performance.now()
-    for (let sent = 0; sent < events; sent += batch) {
-      for (let i = 0; i < batch; i++) publisher.event(sampleEvent, sampleModel)
-      await settled()
-    }
-    const eventsS = (performance.now() - eventsStartMs) / 1000
-    return { results: compared(results / resultsS, '/s'), events: compared(events / eventsS, '/s') }
   },
+}
+
+/** How many per second, the best of five times: broker and bench share the machine with others. */
+async function bestRate(count: number, send: (count: number) => Promise<void>): Promise<number> {
+  let best = 0
+  for (let time = 0; time < 5; time++) {
+    const startMs = performance.now()
+    await send(count)
+    best = Math.max(best, (count * 1000) / (performance.now() - startMs))
+  }
+  return best
 }
 
 /** The device's own parts on their way to a Mosquitto of their own, connected. */
