@@ -10,7 +10,6 @@ import { describeView, emptyView } from './core/scene.ts'
 import { updatesOff } from './core/update-status.ts'
 import { packageRoot } from './lib/package.ts'
 import { MqttDevice } from './mqtt/device.ts'
-import { startEmbeddedBroker } from './mqtt/embedded-broker.ts'
 import { EventPictures } from './pipeline/event-pictures.ts'
 import { Pipeline } from './pipeline/pipeline.ts'
 import type { RunSummary } from './pipeline/run-stats.ts'
@@ -23,7 +22,6 @@ import { ServiceReport } from './system/service-report.ts'
 import { openStateFolder, stateFolderPath } from './system/state-folder.ts'
 import { statusLine } from './system/status-line.ts'
 import { Vitals } from './system/vitals.ts'
-import { startWeb } from './system/web.ts'
 import { openWorkFolder } from './system/work-folder.ts'
 
 export type DaemonOptions = {
@@ -90,7 +88,9 @@ export async function runDaemon(options: DaemonOptions): Promise<DaemonSummary> 
   const { id, boot, started, sw } = identity
   const vitals = new Vitals(boardRoot)
   const report = new ServiceReport(service)
-  const broker = isDemo ? cleanup.use(await startEmbeddedBroker(firstBrokerPort)) : undefined
+  // What nobody uses is not loaded: here, and wherever a part is imported below.
+  const embedded = isDemo ? await import('./mqtt/embedded-broker.ts') : undefined
+  const broker = cleanup.use(await embedded?.startEmbeddedBroker(firstBrokerPort))
   const url = broker?.url ?? mqtt.url
   log.info({ version: sw, id, boot, state: stateFolder.path, broker: url }, 'sightd starts')
   if (broker !== undefined)
@@ -148,7 +148,6 @@ export async function runDaemon(options: DaemonOptions): Promise<DaemonSummary> 
   )
 
   const factoryDir = config.current.model.path ?? bundledModel
-  // What nobody uses is not loaded.
   const updater =
     config.current.ota.sources.length > 0 || existsSync(join(stateFolder.path, 'ota'))
       ? await (await import('./updates.ts')).openUpdater({
@@ -272,7 +271,8 @@ export async function runDaemon(options: DaemonOptions): Promise<DaemonSummary> 
     report.note({ ...condition, isProgressing, line })
     onStatus(line)
   })
-  if (web.port !== undefined)
+  if (web.port !== undefined) {
+    const { startWeb } = await import('./system/web.ts')
     await startWeb({
       port: web.port,
       metrics,
@@ -283,6 +283,7 @@ export async function runDaemon(options: DaemonOptions): Promise<DaemonSummary> 
       // A device should not go blind because a port is taken.
       (error: unknown) => log.error({ problem: describeError(error) }, 'no metrics page'),
     )
+  }
 
   const running = AbortSignal.any([signal, done.signal])
   await Promise.all([pipeline.run(running), updater?.run(running)])

@@ -40,6 +40,8 @@ export function clientOptions(settings: BrokerSettings, version: 4 | 5) {
     reconnectPeriod: 0,
     resubscribe: false,
     queueQoSZero: false,
+    // Else it makes a Buffer for each number of 16 bits, 65,536 of them: 8 MiB.
+    writeCache: false,
     ...(will === undefined
       ? {}
       : {

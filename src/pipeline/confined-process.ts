@@ -30,6 +30,18 @@ export type ProcessExit = {
 const maxOutput = 2000
 
 /**
+ * V8 lets the space for new objects grow to 16 MiB three times over, in each thread: what lives here for one frame fits
+ * into 1 MiB. The rest of the heap is some 10 MiB; a leak should end the process, not fill the board.
+ */
+const heapLimits = ['--max-semi-space-size=1', '--max-old-space-size=96']
+
+/**
+ * glibc's: two arenas instead of eight per core, since threads here share little and each arena keeps what it once had; and
+ * a threshold that is set stays where it is, so that what loading a model takes in large pieces goes back when it is freed.
+ */
+const mallocLimits = { MALLOC_ARENA_MAX: '2', MALLOC_TRIM_THRESHOLD_: '131072' }
+
+/**
  * V8 reserves address space for machine code that counts as data though it is hardly used: on the main thread 512 MiB on
  * x64, 128 MiB on arm64 (kMaximalCodeRangeSize in its globals.h), and what an inference thread asks for (32 MiB); each
  * thread a little more.
@@ -47,7 +59,7 @@ export class ConfinedProcess {
   #output = ''
 
   constructor({ entry, args = [], workDir, maxMemoryMb, inferenceThreads, maxCpuS, channel }: ConfinedOptions) {
-    const node = [process.execPath, fileURLToPath(entry), ...args]
+    const node = [process.execPath, ...heapLimits, fileURLToPath(entry), ...args]
     const dataMb = reservedMb.main + inferenceThreads * reservedMb.inferenceThread + maxMemoryMb
     const limits = [`--data=${dataMb * 1024 * 1024}`, ...(maxCpuS === undefined ? [] : [`--cpu=${maxCpuS}`])]
     const [command = '', ...rest] = isOnPath('prlimit') ? ['prlimit', ...limits, ...node] : node
@@ -56,8 +68,7 @@ export class ConfinedProcess {
     this.child = spawn(command, rest, {
       cwd: workDir,
       detached: true,
-      // Two malloc arenas instead of eight per core: threads here share little, and each arena keeps what it once had.
-      env: { PATH: process.env['PATH'], MALLOC_ARENA_MAX: '2', ORT_DISABLE_TELEMETRY: '1' },
+      env: { PATH: process.env['PATH'], ...mallocLimits, ORT_DISABLE_TELEMETRY: '1' },
       stdio: ['ignore', 'pipe', 'pipe', channel],
     })
     this.child.stdout?.on('data', (chunk: unknown) => this.note(chunk))

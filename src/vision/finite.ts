@@ -3,7 +3,8 @@ import type { RawOutputs } from './decode.ts'
 
 /** Throws a SightdError `bad_output` that names the first output with NaN or infinity in it. */
 export function checkFinite(outputs: RawOutputs): void {
-  for (const [name, values] of Object.entries(outputs)) {
+  for (const name of Object.keys(outputs)) {
+    const values = outputs[name]
     if (values instanceof Float32Array && !areFinite(values))
       throw new SightdError('bad_output', `the model's output ${name} has NaN or infinity in it`)
   }

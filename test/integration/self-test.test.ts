@@ -204,7 +204,8 @@ describe('a process that was taken over', () => {
     vi.unstubAllEnvs()
     const { child, env, files, args, limits } = JSON.parse(readFileSync(seen, 'utf8'))
     expect(isRunning(child)).toBe(false)
-    expect(env).toEqual({ PATH: process.env['PATH'], MALLOC_ARENA_MAX: '2', ORT_DISABLE_TELEMETRY: '1' })
+    const malloc = { MALLOC_ARENA_MAX: '2', MALLOC_TRIM_THRESHOLD_: '131072' }
+    expect(env).toEqual({ PATH: process.env['PATH'], ...malloc, ORT_DISABLE_TELEMETRY: '1' })
     expect(files).toEqual([])
     expect(args).toEqual([bundledModel, '3', manifestSha256])
     expect(Number(/Max data size +(\d+)/.exec(limits)?.[1]) / 1024 ** 2).toBeLessThan(512 + 600)
