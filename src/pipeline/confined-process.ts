@@ -39,7 +39,12 @@ const heapLimits = ['--max-semi-space-size=1', '--max-old-space-size=96']
  * glibc's: two arenas instead of eight per core, since threads here share little and each arena keeps what it once had; and
  * a threshold that is set stays where it is, so that what loading a model takes in large pieces goes back when it is freed.
  */
-const mallocLimits = { MALLOC_ARENA_MAX: '2', MALLOC_TRIM_THRESHOLD_: '131072' }
+const mallocLimits = {
+  MALLOC_ARENA_MAX: '2',
+  MALLOC_TRIM_THRESHOLD_: '131072',
+  // Outputs of a network stay below it: mapped anew at each run they would cost hundreds of page faults.
+  MALLOC_MMAP_THRESHOLD_: '1048576',
+}
 
 /**
  * V8 reserves address space for machine code that counts as data though it is hardly used: on the main thread 512 MiB on

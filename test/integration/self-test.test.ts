@@ -204,7 +204,7 @@ describe('a process that was taken over', () => {
     vi.unstubAllEnvs()
     const { child, env, files, args, limits } = JSON.parse(readFileSync(seen, 'utf8'))
     expect(isRunning(child)).toBe(false)
-    const malloc = { MALLOC_ARENA_MAX: '2', MALLOC_TRIM_THRESHOLD_: '131072' }
+    const malloc = { MALLOC_ARENA_MAX: '2', MALLOC_TRIM_THRESHOLD_: '131072', MALLOC_MMAP_THRESHOLD_: '1048576' }
     expect(env).toEqual({ PATH: process.env['PATH'], ...malloc, ORT_DISABLE_TELEMETRY: '1' })
     expect(files).toEqual([])
     expect(args).toEqual([bundledModel, '3', manifestSha256])
