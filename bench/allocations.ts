@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util'
 import { frameBytes, paddedGeometry } from '../src/core/frame.ts'
 import { bundledModel } from '../src/daemon.ts'
 import { BufferPool } from '../src/lib/buffer-pool.ts'
+import { heapLimits } from '../src/pipeline/confined-process.ts'
 import { type FeedResult, InferenceFeed } from '../src/vision/inference-feed.ts'
 
 /**
@@ -58,10 +59,9 @@ async function runFrames(): Promise<void> {
 type Heap = { scavenges: number; majors: number; allocatedBytes: number; afterMb: number | undefined }
 
 function report(): void {
-  // As the vision process has it (src/pipeline/confined-process.ts).
-  const flags = ['--trace-gc', '--max-semi-space-size=1']
   const args = [
-    ...flags,
+    '--trace-gc',
+    ...heapLimits,
     fileURLToPath(import.meta.url),
     '--traced',
     '--frames',

@@ -1,4 +1,3 @@
-import { availableParallelism, cpus } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { packageRoot, packageVersions } from '../src/lib/package.ts'
@@ -10,12 +9,24 @@ import { handover } from './measurements/handover.ts'
 import { memory } from './measurements/memory.ts'
 import { mqtt } from './measurements/mqtt.ts'
 import { overhead } from './measurements/overhead.ts'
+import { preprocess } from './measurements/preprocess.ts'
 import { spool } from './measurements/spool.ts'
 import { startup } from './measurements/startup.ts'
 import { swap } from './measurements/swap.ts'
 import { describeOutcomes, type Outcome } from './report.ts'
+import { describeMachine } from './support/machine.ts'
 
-const measurements: readonly Measurement[] = [overhead, decode, handover, spool, mqtt, swap, memory, startup]
+const measurements: readonly Measurement[] = [
+  overhead,
+  preprocess,
+  decode,
+  handover,
+  spool,
+  mqtt,
+  swap,
+  memory,
+  startup,
+]
 const names = [...measurements.map(({ name }) => name), 'peers']
 
 const help = `Measures what sightd costs around the model, each figure in units of a bare run of the model on the same machine at the same
@@ -63,13 +74,7 @@ if (values.help) {
 
 const threads = Number(values.threads)
 const terminal = process.stderr.isTTY ? new Terminal(process.stderr) : undefined
-const machine = {
-  cpu: cpus()[0]?.model ?? 'unknown',
-  cores: availableParallelism(),
-  arch: process.arch,
-  node: process.version,
-  ort: packageVersions().ort,
-}
+const machine = { ...describeMachine(), ort: packageVersions().ort }
 const rounds = (usual: number) => (values.quick ? Math.min(usual, 5) : usual)
 
 if (positionals.includes('peers')) {

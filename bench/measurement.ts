@@ -49,7 +49,7 @@ export function quantileFigures(name: string, unit: Figure['unit'], values: Ring
   }
 }
 
-/** Runs of the bundled model with nothing around them: what everything else is held against. */
+/** Runs of a model (the bundled one) with nothing around them: what everything else is held against. */
 export class Yardstick implements AsyncDisposable {
   readonly #session: ModelSession
 
@@ -57,8 +57,8 @@ export class Yardstick implements AsyncDisposable {
     this.#session = session
   }
 
-  static async open(threads: number): Promise<Yardstick> {
-    return new Yardstick(await ModelSession.open(await readModelFolder(bundledModel), { threads }))
+  static async open(threads: number, model = bundledModel): Promise<Yardstick> {
+    return new Yardstick(await ModelSession.open(await readModelFolder(model), { threads }))
   }
 
   /** Median of so many runs, in ms. */

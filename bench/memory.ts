@@ -1,7 +1,8 @@
 import { parseArgs } from 'node:util'
-import { type DaemonUnderTest, ownProgram, startDaemon } from './support/daemon.ts'
+import { demoCamera, type HeardSightd, startHeardSightd } from './support/heard-sightd.ts'
 import { describeMachine } from './support/machine.ts'
 import { resident, residentByMapping, residentTogether } from './support/resident.ts'
+import { ownProgram } from './support/sightd.ts'
 
 /**
  * What the daemon takes of a board's memory: both processes, on the demo's photos and with a real Mosquitto, after so many
@@ -26,13 +27,13 @@ const { values } = parseArgs({
 })
 if (values.help) process.stdout.write(`${help}\n`)
 else {
-  const settings = values.source === 'replay' ? {} : { camera: { source: values.source } }
-  await using daemon = await startDaemon({ program: values.program, settings })
-  await daemon.results(Number(values.results))
-  print(daemon)
+  const camera = values.source === 'replay' ? demoCamera : { source: values.source }
+  await using sightd = await startHeardSightd({ camera }, values.program)
+  await sightd.results(Number(values.results))
+  print(sightd)
 }
 
-function print({ control, vision, firstResultMs }: DaemonUnderTest): void {
+function print({ control, vision, firstResultMs }: HeardSightd): void {
   const processes = { control: resident(control), vision: resident(vision) }
   const togetherMb = residentTogether([control, vision])
   const mappings = { control: residentByMapping(control), vision: residentByMapping(vision) }

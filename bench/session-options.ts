@@ -1,16 +1,17 @@
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import * as ort from 'onnxruntime-node'
 import { bundledModel } from '../src/daemon.ts'
 import { Ring } from '../src/lib/ring.ts'
+import { mallocLimits } from '../src/pipeline/confined-process.ts'
 import { readGoldenInput, readModelFolder } from '../src/vision/model-folder.ts'
 import { describeMachine } from './support/machine.ts'
 import { resident } from './support/resident.ts'
+import { tempFolder } from './support/temp-folder.ts'
 
 /**
  * What each option of ONNX Runtime costs and gives: one process per row, all of them with the bundled model and one of its
@@ -31,7 +32,7 @@ type Row = {
   readonly options: ort.InferenceSession.SessionOptions
   /** Configuration entries by their full names. */
   readonly extra?: Extra
-  /** glibc's settings; those of the vision process (`src/pipeline/confined-process.ts`) if undefined. */
+  /** glibc's settings; those of the vision process if undefined. */
   readonly malloc?: Readonly<Record<string, string>>
   /** Written by an earlier row; undefined: the model as it is shipped. */
   readonly network?: string | undefined
@@ -47,8 +48,6 @@ type Measured = {
   readonly addedMb: number
   readonly outputs: string
 }
-
-const usualMalloc = { MALLOC_ARENA_MAX: '2', MALLOC_TRIM_THRESHOLD_: '131072' }
 
 const { values } = parseArgs({
   options: {
@@ -118,30 +117,24 @@ function rows(folder: string): Row[] {
 }
 
 function compare(): void {
-  const folder = mkdtempSync(join(tmpdir(), 'sightd-bench-'))
-  try {
-    const [first, ...others] = rows(folder)
-    const chosen = [first, ...others.filter(({ name }) => name.includes(values.only))].filter(
-      (row) => row !== undefined,
-    )
-    const measured = new Map<string, Measured[]>(chosen.map(({ name }) => [name, []]))
-    const rounds = Number(values.rounds)
-    for (let round = 0; round < rounds; round++) {
-      for (const [i, row] of chosen.entries()) {
-        if (process.stderr.isTTY)
-          process.stderr.write(`\rround ${round + 1} of ${rounds}, row ${i + 1} of ${chosen.length} `)
-        measured.get(row.name)?.push(inOwnProcess(row))
-      }
+  using folder = tempFolder()
+  const [first, ...others] = rows(folder.path)
+  const chosen = [first, ...others.filter(({ name }) => name.includes(values.only))].filter((row) => row !== undefined)
+  const measured = new Map<string, Measured[]>(chosen.map(({ name }) => [name, []]))
+  const rounds = Number(values.rounds)
+  for (let round = 0; round < rounds; round++) {
+    for (const [i, row] of chosen.entries()) {
+      if (process.stderr.isTTY)
+        process.stderr.write(`\rround ${round + 1} of ${rounds}, row ${i + 1} of ${chosen.length} `)
+      measured.get(row.name)?.push(inOwnProcess(row))
     }
-    print(chosen.map(({ name, network }) => ({ name, network, ...medians(measured.get(name) ?? []) })))
-  } finally {
-    rmSync(folder, { recursive: true })
   }
+  print(chosen.map(({ name, network }) => ({ name, network, ...medians(measured.get(name) ?? []) })))
 }
 
 function inOwnProcess(row: Row): Measured {
   const args = [fileURLToPath(import.meta.url), '--row', JSON.stringify(row), '--runs', values.runs]
-  const env = { ORT_DISABLE_TELEMETRY: '1', ...(row.malloc ?? usualMalloc) }
+  const env = { ORT_DISABLE_TELEMETRY: '1', ...(row.malloc ?? mallocLimits) }
   return JSON.parse(execFileSync(process.execPath, ['--expose-gc', ...args], { env, encoding: 'utf8' }))
 }
 

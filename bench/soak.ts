@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { ownProgram, startDaemon } from './support/daemon.ts'
+import { startHeardSightd } from './support/heard-sightd.ts'
 import { describeMachine } from './support/machine.ts'
 import { resident } from './support/resident.ts'
+import { ownProgram } from './support/sightd.ts'
 
 /**
  * Does memory stay flat? The daemon runs as fast as it can on generated frames, with a real Mosquitto, and the resident memory
@@ -36,14 +37,14 @@ type Sample = { readonly frames: number; readonly control: number; readonly visi
 async function soak(): Promise<void> {
   const frames = Number(values.frames)
   const every = Math.ceil(frames / Number(values.samples))
-  const settings = { camera: { source: 'synthetic', fps: Number(values.fps) }, motion: { gate: 'off' } }
-  await using daemon = await startDaemon({ program: values.program, settings })
+  const config = { camera: { source: 'synthetic', fps: Number(values.fps) }, motion: { gate: 'off' } }
+  await using sightd = await startHeardSightd(config, values.program)
   const samples: Sample[] = []
   const startMs = performance.now()
   for (let seen = every; seen <= frames; seen += every) {
-    await daemon.results(seen)
-    if (!existsSync(`/proc/${daemon.vision}`)) throw new Error('the vision process was replaced on the way')
-    samples.push({ frames: seen, control: resident(daemon.control).rss, vision: resident(daemon.vision).rss })
+    await sightd.results(seen)
+    if (!existsSync(`/proc/${sightd.vision}`)) throw new Error('the vision process was replaced on the way')
+    samples.push({ frames: seen, control: resident(sightd.control).rss, vision: resident(sightd.vision).rss })
     if (process.stderr.isTTY) process.stderr.write(`\r${seen} of ${frames} frames `)
   }
   const fps = (frames * 1000) / (performance.now() - startMs)

@@ -1,30 +1,11 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readFileSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { userInfo } from 'node:os'
-import { delimiter, join } from 'node:path'
-import { createInterface } from 'node:readline'
-
-/** Of Linux, in USER_HZ. */
-const ticksPerSecond = 100
-
-/** Where a program is; Debian keeps Mosquitto where ordinary users' PATH doesn't look. */
-export function findProgram(name: string): string | undefined {
-  const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin']
-  return folders.map((folder) => join(folder, name)).find((path) => existsSync(path))
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
-}
+import { join } from 'node:path'
+import { freePort, listening } from '../support/mosquitto.ts'
+import { cpuSeconds } from '../support/processes.ts'
+import { resident } from '../support/resident.ts'
 
 /** One real Mosquitto on a loopback port that remembers sessions and retained messages over a restart. */
 export class Broker implements Disposable {
@@ -76,14 +57,7 @@ export class Broker implements Disposable {
   async start(): Promise<void> {
     const broker = spawn(this.#program, ['-c', this.#configPath], { stdio: ['ignore', 'ignore', 'pipe'] })
     this.#process = broker
-    const said: string[] = []
-    for await (const line of createInterface(broker.stderr)) {
-      said.push(line)
-      if (!/mosquitto version .* running/.test(line)) continue
-      broker.stderr.resume()
-      return
-    }
-    throw new Error(`Mosquitto did not start: ${said.join('; ')}`)
+    await listening(broker)
   }
 
   /** As a restart of its service does; resolves when it has saved what it keeps. */
@@ -99,13 +73,7 @@ export class Broker implements Disposable {
   get usage(): { readonly cpuMs: number; readonly rssBytes: number } {
     const pid = this.#process?.pid
     if (pid === undefined) return { cpuMs: 0, rssBytes: 0 }
-    // proc(5): fields after the name, which is in parentheses, begin with the third.
-    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
-    const rssKb = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
-    return {
-      cpuMs: ((Number(fields[11]) + Number(fields[12])) * 1000) / ticksPerSecond,
-      rssBytes: Number(rssKb) * 1024,
-    }
+    return { cpuMs: cpuSeconds(pid) * 1000, rssBytes: resident(pid).rss * 2 ** 20 }
   }
 
   [Symbol.dispose](): void {

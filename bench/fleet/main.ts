@@ -1,8 +1,9 @@
-import { availableParallelism, cpus } from 'node:os'
+import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import { describeError } from '../../src/core/errors.ts'
 import { Terminal } from '../../src/system/terminal.ts'
-import { findProgram } from './broker.ts'
+import { describeMachine } from '../support/machine.ts'
+import { findProgram } from '../support/mosquitto.ts'
 import { limitsProblem } from './limits.ts'
 import { type FleetFigures, type FleetOptions, measureFleet } from './measure.ts'
 
@@ -93,12 +94,7 @@ async function main(): Promise<number> {
     if (problem !== undefined) throw new Error(problem)
   }
   const options: FleetOptions = { ...asked, mosquitto }
-  const machine = {
-    cpu: cpus()[0]?.model ?? 'unknown',
-    cores: availableParallelism(),
-    arch: process.arch,
-    node: process.version,
-  }
+  const machine = describeMachine()
   const runs: FleetFigures[] = []
   const terminal = process.stderr.isTTY ? new Terminal(process.stderr) : undefined
   try {

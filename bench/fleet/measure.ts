@@ -1,9 +1,8 @@
-import { mkdtempSync, rmSync } from 'node:fs'
 import { mkdir, readFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { round } from '../../src/lib/round.ts'
+import { tempFolder } from '../support/temp-folder.ts'
 import { Broker } from './broker.ts'
 import { Crew, type CrewReport } from './crew.ts'
 import { FleetRepository } from './repository.ts'
@@ -34,8 +33,7 @@ export async function measureFleet(devices: number, options: FleetOptions, tell:
   const endEarly = () => cleanup.dispose()
   process.once('exit', endEarly)
   cleanup.defer(() => process.off('exit', endEarly))
-  const folder = mkdtempSync(join(tmpdir(), 'sightd-fleet-'))
-  cleanup.defer(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }))
+  const { path: folder } = cleanup.use(tempFolder())
 
   tell('a broker and a repository')
   const broker = cleanup.use(await Broker.create(mosquitto, folder, { queue, tls }))

@@ -1,39 +1,27 @@
-import { join } from 'node:path'
-import { packageRoot } from '../../src/lib/package.ts'
-import { compared, type Measurement, told } from '../measurement.ts'
-import { freePort, lacksMosquitto, launchMosquitto } from '../support/mosquitto.ts'
-import { memoryOf } from '../support/processes.ts'
-import { startSightd } from '../support/sightd.ts'
-import { subscribe } from '../support/subscriber.ts'
+import { compared, type Measurement } from '../measurement.ts'
+import { demoCamera, startHeardSightd } from '../support/heard-sightd.ts'
+import { lacksMosquitto } from '../support/mosquitto.ts'
+import { resident, residentTogether } from '../support/resident.ts'
 
-/** The demo's photos as a camera, and a broker. */
-export const demoConfig = (port: number, fps: number) => ({
-  camera: { source: 'replay', path: join(packageRoot, 'deploy/demo'), fps },
-  mqtt: { url: `mqtt://127.0.0.1:${port}`, result_rate: 120 },
-})
+/** What both processes should take together. */
+const mostMb = 150
 
 export const memory: Measurement = {
   name: 'memory',
-  about: 'resident memory of both processes of `sightd run` on the demo, with a broker',
+  about: 'resident memory of both processes of `sightd run` on the demo; together, what both use counts once',
   lacks: lacksMosquitto,
   async run({ rounds, onProgress }) {
-    const port = await freePort()
-    await using _broker = await launchMosquitto(port)
+    await using sightd = await startHeardSightd({ camera: { ...demoCamera, fps: 10 } })
     const wanted = rounds(100)
-    const enough = Promise.withResolvers<void>()
-    let results = 0
-    await using _subscriber = await subscribe(port, 'sightd/bench/result', () => {
-      onProgress(`${++results} of ${wanted} results`)
-      if (results === wanted) enough.resolve()
-    })
-    await using sightd = startSightd(demoConfig(port, 10))
-    await Promise.race([enough.promise, sightd.ended])
-    const [control, vision] = [memoryOf(sightd.control), memoryOf(sightd.vision() ?? 0)]
+    for (let count = 1; count <= wanted; count++) {
+      await sightd.results(count)
+      onProgress(`${count} of ${wanted} results`)
+    }
+    const { control, vision } = sightd
     return {
-      'control RSS': compared(control.rss, 'MB'),
-      'vision RSS': compared(vision.rss, 'MB'),
-      'together RSS': compared(control.rss + vision.rss, 'MB'),
-      'together PSS': told(control.pss + vision.pss, 'MB'),
+      'control RSS': compared(resident(control).rss, 'MB'),
+      'vision RSS': compared(resident(vision).rss, 'MB'),
+      together: compared(residentTogether([control, vision]), 'MB', mostMb),
     }
   },
 }

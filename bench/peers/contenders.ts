@@ -94,7 +94,7 @@ function sightd(model: string, lacks: Contender['lacks']): Contender {
           mqtt: { url: `mqtt://127.0.0.1:${stage.port}`, result_rate: 120 },
           web: { port: web },
         },
-        { PATH: `${stage.bin}:${process.env['PATH']}` },
+        { env: { PATH: `${stage.bin}:${process.env['PATH']}` } },
       )
       return {
         pid: running.control,

@@ -1,5 +1,4 @@
-import { readModelFolder } from '../../src/vision/model-folder.ts'
-import { ModelSession } from '../../src/vision/session.ts'
+import { Yardstick } from '../measurement.ts'
 import { lacksMosquitto } from '../support/mosquitto.ts'
 import { groups } from './contenders.ts'
 import { type Performance, type PerformOptions, perform } from './perform.ts'
@@ -32,12 +31,7 @@ export async function comparePeers(
 
 /** Median of 50 runs after 20 to warm up. */
 async function bareRunMs(model: string, threads: number): Promise<number> {
-  await using session = await ModelSession.open(await readModelFolder(model), { threads })
-  const times: number[] = []
-  for (let run = 0; run < 70; run++) {
-    const startMs = performance.now()
-    await session.run()
-    times.push(performance.now() - startMs)
-  }
-  return times.slice(20).sort((a, b) => a - b)[25] ?? 0
+  await using yardstick = await Yardstick.open(threads, model)
+  await yardstick.medianMs(20)
+  return await yardstick.medianMs(50)
 }

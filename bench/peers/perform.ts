@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Ring } from '../../src/lib/ring.ts'
-import { commandOf, cpuSeconds, descendants, memoryOf } from '../support/processes.ts'
+import { commandOf, cpuSeconds, descendants } from '../support/processes.ts'
+import { resident } from '../support/resident.ts'
 import type { Contender, Performer } from './contenders.ts'
 import { type Stage, setStage } from './stage.ts'
 
@@ -66,8 +67,8 @@ export async function perform(
     cpuSPer1000: (cpuS / calm.length) * 1000,
     latencyP50Ms: latencies.quantile(0.5) ?? Number.NaN,
     latencyP95Ms: latencies.quantile(0.95) ?? Number.NaN,
-    pssMb: costOf(performer, (pid) => memoryOf(pid).pss),
-    rssMb: costOf(performer, (pid) => memoryOf(pid).rss),
+    pssMb: costOf(performer, (pid) => resident(pid).pss),
+    rssMb: costOf(performer, (pid) => resident(pid).rss),
     lagP95Ms: lags.quantile(0.95) ?? Number.NaN,
   }
 }

@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
+import { tempFolder } from './temp-folder.ts'
 
 /** Where a program is; Debian keeps mosquitto where ordinary users' PATH doesn't look. */
 export function findProgram(name: string): string | undefined {
@@ -37,23 +38,34 @@ export async function launchMosquitto(
   port: number,
   settings = 'allow_anonymous true',
 ): Promise<AsyncDisposable & { readonly child: ChildProcess }> {
-  const folder = mkdtempSync(join(tmpdir(), 'sightd-mosquitto-'))
-  const path = join(folder, 'mosquitto.conf')
+  using cleanup = new DisposableStack()
+  const folder = cleanup.use(tempFolder())
+  const path = join(folder.path, 'mosquitto.conf')
   writeFileSync(path, `listener ${port} 127.0.0.1\n${settings}\n`)
   const child = spawn(findProgram('mosquitto') ?? 'mosquitto', ['-v', '-c', path], {
     stdio: ['ignore', 'ignore', 'pipe'],
   })
   const ended = once(child, 'close')
-  const lines = createInterface(child.stderr)
-  for await (const line of lines) if (/mosquitto version .* running/.test(line)) break
-  lines.close()
-  child.stderr.resume()
+  await listening(child)
+  const owned = cleanup.move()
   return {
     child,
     async [Symbol.asyncDispose]() {
       child.kill('SIGKILL')
       await ended
-      rmSync(folder, { recursive: true, force: true })
+      owned.dispose()
     },
   }
+}
+
+/** Resolves when a Mosquitto that logs to stderr listens; rejects with what it said when it ends before. */
+export async function listening({ stderr }: { readonly stderr: Readable }): Promise<void> {
+  const said: string[] = []
+  for await (const line of createInterface(stderr)) {
+    said.push(line)
+    if (!/mosquitto version .* running/.test(line)) continue
+    stderr.resume()
+    return
+  }
+  throw new Error(`Mosquitto did not start: ${said.join('; ')}`)
 }

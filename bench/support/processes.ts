@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 
-/** What processes cost, as the kernel counts it. A process that is gone costs nothing. */
+/** Which processes there are and what they cost, as the kernel counts it. A process that is gone costs nothing. */
 
 /** A process and all that come from it, itself first. */
 export function descendants(pid: number): number[] {
@@ -16,7 +16,7 @@ export function descendants(pid: number): number[] {
 
 /** Its name as `ps` shows it, and the command that it runs. */
 export function commandOf(pid: number): string {
-  return read(`/proc/${pid}/cmdline`).replaceAll('\0', ' ')
+  return procFile(pid, 'cmdline').replaceAll('\0', ' ')
 }
 
 /** Seconds of processor time of a process and of its children that have ended. */
@@ -24,19 +24,12 @@ export function cpuSeconds(pid: number): number {
   return fieldsOf(pid).ticks / ticksPerSecond
 }
 
-/** MiB in RAM: `rss` counts what is shared with others in full, `pss` its share of it. */
-export function memoryOf(pid: number): { readonly rss: number; readonly pss: number } {
-  const text = read(`/proc/${pid}/smaps_rollup`)
-  const mb = (field: string) => Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(text)?.[1] ?? 0) / 1024
-  return { rss: mb('Rss'), pss: mb('Pss') }
-}
-
 /** USER_HZ, which is 100 on every Linux that sightd runs on. */
 const ticksPerSecond = 100
 
 function fieldsOf(pid: number): { readonly parent: number; readonly ticks: number } {
   // The name before them is in brackets and may hold anything.
-  const fields = read(`/proc/${pid}/stat`)
+  const fields = procFile(pid, 'stat')
     .replace(/^.*\) /s, '')
     .split(' ')
     .map(Number)
@@ -44,9 +37,10 @@ function fieldsOf(pid: number): { readonly parent: number; readonly ticks: numbe
   return { parent, ticks: fields.slice(11, 15).reduce((sum, ticks) => sum + ticks, 0) }
 }
 
-function read(path: string): string {
+/** A file of /proc/PID; empty where the process is gone. */
+export function procFile(pid: number, name: string): string {
   try {
-    return readFileSync(path, 'utf8')
+    return readFileSync(`/proc/${pid}/${name}`, 'utf8')
   } catch {
     return ''
   }

@@ -1,17 +1,18 @@
-import { closeSync, openSync, readFileSync, readSync } from 'node:fs'
+import { closeSync, openSync, readSync } from 'node:fs'
 import { basename } from 'node:path'
+import { procFile } from './processes.ts'
 
 const megabyte = 2 ** 20
 const pageBytes = 4096
 
 /**
  * Memory of a process in MiB: all that is in RAM for it (RSS), its share of that where pages that N processes of the machine
- * use count 1/N (PSS), and what is its own and in no file.
+ * use count 1/N (PSS), and what is its own and in no file. All 0 for one that is gone.
  */
 export type Resident = { readonly rss: number; readonly pss: number; readonly anonymous: number }
 
 export function resident(pid: number): Resident {
-  const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8')
+  const text = procFile(pid, 'smaps_rollup')
   const mb = (key: string) => Number(new RegExp(`^${key}:\\s+(\\d+) kB`, 'm').exec(text)?.[1] ?? 0) / 1024
   return { rss: mb('Rss'), pss: mb('Pss'), anonymous: mb('Anonymous') }
 }
@@ -20,7 +21,7 @@ export function resident(pid: number): Resident {
 export function residentByMapping(pid: number): [name: string, mb: number][] {
   const sums = new Map<string, number>()
   let name = ''
-  for (const line of readFileSync(`/proc/${pid}/smaps`, 'utf8').split('\n')) {
+  for (const line of procFile(pid, 'smaps').split('\n')) {
     const path = /^[0-9a-f]+-[0-9a-f]+ \S+ \S+ \S+ \d+\s*(.*)$/.exec(line)?.[1]
     if (path !== undefined) name = path.startsWith('/') ? basename(path) : path || '[anonymous]'
     const kb = /^Rss:\s+(\d+) kB/.exec(line)?.[1]
@@ -48,7 +49,7 @@ export function residentTogether(pids: readonly number[]): number {
 }
 
 function* mappings(pid: number): Generator<[start: number, end: number, offset: number, inode: string]> {
-  for (const line of readFileSync(`/proc/${pid}/maps`, 'utf8').split('\n')) {
+  for (const line of procFile(pid, 'maps').split('\n')) {
     const [, start = '', end = '', offset = '', inode = ''] =
       /^([0-9a-f]+)-([0-9a-f]+) \S+ ([0-9a-f]+) (\S+ \d+)/.exec(line) ?? []
     // Pages of the kernel, which no one can look up.

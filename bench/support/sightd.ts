@@ -1,27 +1,33 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { packageRoot } from '../../src/lib/package.ts'
 import { commandOf, descendants } from './processes.ts'
+import { tempFolder } from './temp-folder.ts'
 
 export type RunningSightd = AsyncDisposable & {
   readonly control: number
-  /** Of the vision process; undefined while there is none. */
-  readonly vision: () => number | undefined
+  /** Of the vision process; throws while there is none. */
+  readonly vision: () => number
   /** Rejects with what it said when it ends by itself. */
   readonly ended: Promise<never>
 }
 
+/** Of this checkout. That of a package can be measured as well. */
+export const ownProgram = join(packageRoot, 'bin/sightd')
+
 /** The daemon as a user starts it, named `bench`, with its state in a folder that goes with it. */
-export function startSightd(config: object, env: NodeJS.ProcessEnv = {}): RunningSightd {
-  const folder = mkdtempSync(join(tmpdir(), 'sightd-bench-'))
-  const path = join(folder, 'config.yaml')
+export function startSightd(
+  config: object,
+  { program = ownProgram, env = {} }: { readonly program?: string; readonly env?: NodeJS.ProcessEnv } = {},
+): RunningSightd {
+  const folder = tempFolder()
+  const path = join(folder.path, 'config.yaml')
   writeFileSync(path, JSON.stringify({ id: 'bench', ...config }))
-  const child = spawn(join(packageRoot, 'bin/sightd'), ['run', '--config', path], {
+  const child = spawn(program, ['run', '--config', path], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, STATE_DIRECTORY: join(folder, 'state'), ...env },
+    env: { ...process.env, STATE_DIRECTORY: join(folder.path, 'state'), ...env },
   })
   let said = ''
   for (const stream of [child.stdout, child.stderr])
@@ -29,20 +35,24 @@ export function startSightd(config: object, env: NodeJS.ProcessEnv = {}): Runnin
       said = (said + text).slice(-4000)
     })
   const closed = once(child, 'close')
-  const ended = closed.then(([code]): never => {
-    throw new Error(`sightd ended with exit code ${code}:\n${said}`)
+  const ended = closed.then(([code, signal]): never => {
+    throw new Error(`${program} ended (${signal ?? `exit code ${code}`}):\n${said}`)
   })
   // Whoever waits for something hears of it; nobody has to.
   ended.catch(() => {})
   const control = child.pid ?? 0
   return {
     control,
-    vision: () => descendants(control).find((pid) => commandOf(pid).includes('/vision/main')),
+    vision() {
+      const vision = descendants(control).find((pid) => commandOf(pid).includes('/vision/main'))
+      if (vision === undefined) throw new Error('sightd has no vision process')
+      return vision
+    },
     ended,
     async [Symbol.asyncDispose]() {
       child.kill('SIGTERM')
-      await closed
-      rmSync(folder, { recursive: true, force: true })
+      await ended.catch(() => {})
+      folder[Symbol.dispose]()
     },
   }
 }

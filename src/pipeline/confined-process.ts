@@ -33,13 +33,13 @@ const maxOutput = 2000
  * V8 lets the space for new objects grow to 16 MiB three times over, in each thread: what lives here for one frame fits
  * into 1 MiB. The rest of the heap is some 10 MiB; a leak should end the process, not fill the board.
  */
-const heapLimits = ['--max-semi-space-size=1', '--max-old-space-size=96']
+export const heapLimits = ['--max-semi-space-size=1', '--max-old-space-size=96']
 
 /**
  * glibc's: two arenas instead of eight per core, since threads here share little and each arena keeps what it once had; and
  * a threshold that is set stays where it is, so that what loading a model takes in large pieces goes back when it is freed.
  */
-const mallocLimits = {
+export const mallocLimits = {
   MALLOC_ARENA_MAX: '2',
   MALLOC_TRIM_THRESHOLD_: '131072',
   // Outputs of a network stay below it: mapped anew at each run they would cost hundreds of page faults.

@@ -34,7 +34,9 @@ test('every measurement gives figures, in JSON', async () => {
   const { stdout, stderr } = await bench('--quick', '--json', '--against', await baselineFile('{}'))
   expect(stderr).toBe('')
   const outcomes: Outcome[] = JSON.parse(stdout).outcomes
-  expect(outcomes.map(({ name }) => name)).toEqual('overhead decode handover spool mqtt swap memory startup'.split(' '))
+  expect(outcomes.map(({ name }) => name)).toEqual(
+    'overhead preprocess decode handover spool mqtt swap memory startup'.split(' '),
+  )
   const withBroker = ['mqtt', 'memory', 'startup']
   const hasMosquitto = findProgram('mosquitto') !== undefined
   for (const { name, skipped, figures } of outcomes) {
