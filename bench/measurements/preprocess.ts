@@ -41,6 +41,8 @@ export const preprocess: Measurement = {
     return {
       'kernel over bare': compared(p50(ms.kernel) / p50(ms.bare), 'x', mostOverBare),
       'kernel over plain': compared(p50(ms.kernel) / p50(ms.plain), 'x', mostOverPlain),
+      'bare p50': told(p50(ms.bare), 'ms'),
+      'bare p95': told(ms.bare.quantile(0.95) ?? 0, 'ms'),
       'kernel p50': told(p50(ms.kernel), 'ms'),
       'kernel p95': told(ms.kernel.quantile(0.95) ?? 0, 'ms'),
       'plain p50': told(p50(ms.plain), 'ms'),
