@@ -77,6 +77,13 @@ describe.each(archs)('the package for %s', (arch) => {
     expect(imports.filter((path) => !existsSync(path))).toEqual([])
   })
 
+  test.skipIf(!isBuilt)('recommends what a camera needs, and wants none of it', () => {
+    const control = controlOf(deb, 'control')
+    expect(control).toMatch(/^Recommends: .*\brpicam-apps/m)
+    expect(control).toMatch(/^Suggests: .*\bffmpeg\b.*\bmosquitto\b/m)
+    expect(control).not.toMatch(/^Depends: .*(rpicam|ffmpeg|mosquitto|npm|nodejs)/m)
+  })
+
   test.skipIf(!isBuilt)('has one configuration file, and all else is checked by its sum', () => {
     expect(controlOf(deb, 'conffiles')).toBe('/etc/sightd/config.yaml\n')
     execFileSync('md5sum', ['--check', '--quiet', '-'], { cwd: root, input: controlOf(deb, 'md5sums') })
