@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -37,7 +37,7 @@ export async function freePort(): Promise<number> {
 export async function launchMosquitto(
   port: number,
   settings = 'allow_anonymous true',
-): Promise<AsyncDisposable & { readonly child: ChildProcess }> {
+): Promise<AsyncDisposable & { readonly child: ChildProcessByStdio<null, null, Readable> }> {
   using cleanup = new DisposableStack()
   const folder = cleanup.use(tempFolder())
   const path = join(folder.path, 'mosquitto.conf')

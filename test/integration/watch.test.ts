@@ -1,5 +1,5 @@
 import { pbkdf2Sync } from 'node:crypto'
-import { once } from 'node:events'
+import { on, once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
@@ -171,9 +171,12 @@ describe.skipIf(findProgram('mosquitto') === undefined)(
       const ids = new Set<string>()
       const watches = ['--json', '--json'].map((mode) => new RunningCommand(['watch', '--broker', url, mode]))
       // MQTT 5, a clean start, and no word of a session that outlasts the connection.
+      let log = ''
       const login = /as (sightd-watch-[0-9a-f]{8}) \(p5, c1, k30\)/g
-      for await (const text of process.stderr?.setEncoding('utf8') ?? []) {
-        for (const [, id = ''] of String(text).matchAll(login)) ids.add(id)
+      // Not the stream's own iterator: that closes the stream when it is left.
+      for await (const [text] of on(process.stderr, 'data')) {
+        log += text
+        for (const [, id = ''] of log.matchAll(login)) ids.add(id)
         if (ids.size === watches.length) break
       }
       await Promise.all(watches.map((watch) => watch.until(isWatching)))
