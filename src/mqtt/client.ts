@@ -6,6 +6,12 @@ import type { BrokerSettings, Delivery, IncomingMessage, OutgoingMessage, Subscr
 
 /** The only door to mqtt.js. One connection from login to end; whoever wants another opens another. */
 
+/**
+ * mqtt.js keeps the bytes of each packet length that it ever wrote (mqtt-packet's `varByteIntCache`), and Node cuts small
+ * buffers out of pools of 64 KiB: those few bytes would hold on to a whole pool each, tens of MiB over months.
+ */
+Buffer.poolSize = 1024
+
 /** CONNACK codes for a broker that doesn't speak our version: MQTT 3's and MQTT 5's. */
 const unsupportedVersion = [1, 132]
 
