@@ -1,13 +1,16 @@
 import { SightdError } from '../core/errors.ts'
-import type { RawOutputs } from './decode.ts'
+import type { TensorData } from './input-tensor.ts'
 
 /** Throws a SightdError `bad_output` that names the first output with NaN or infinity in it. */
-export function checkFinite(outputs: RawOutputs): void {
+export function checkFinite(outputs: { readonly [name: string]: TensorData }): void {
   for (const name of Object.keys(outputs)) {
     const values = outputs[name]
-    if (values instanceof Float32Array && !areFinite(values))
-      throw new SightdError('bad_output', `the model's output ${name} has NaN or infinity in it`)
+    if (values instanceof Float32Array && !areFinite(values)) throw notFinite(name)
   }
+}
+
+export function notFinite(output: string): SightdError {
+  return new SightdError('bad_output', `the model's output ${output} has NaN or infinity in it`)
 }
 
 /**

@@ -6,7 +6,6 @@ import { boxInFrame } from '../core/resize.ts'
 import type { FailureCode, StageTimings, VisionModel } from '../core/vision-protocol.ts'
 import { createDecoder, mapBoxes } from './decode.ts'
 import { failureOf } from './failure.ts'
-import { checkFinite } from './finite.ts'
 import { readModelFolder } from './model-folder.ts'
 import { createPreprocessor, type Preprocessor } from './preprocess.ts'
 import { ModelSession } from './session.ts'
@@ -78,7 +77,6 @@ async function serve(
     const preprocessed = performance.now()
     const outputs = await session.run()
     const inferred = performance.now()
-    checkFinite(outputs)
     const finding = mapBoxes(decode(outputs, lowestScore ?? threshold), (box) => boxInFrame(box, window, geometry))
     const timingMs = {
       preprocess: preprocessed - begin,

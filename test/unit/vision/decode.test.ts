@@ -29,8 +29,32 @@ describe('detection', () => {
     })
   })
 
-  test('NaN is never a find', () => {
-    expect(decode({ boxes, logits: new Float32Array(9).fill(Number.NaN) }, 0)).toMatchObject({ detections: [] })
+  test('a score of NaN or infinity is no find and not passed over, wherever it is', () => {
+    const anywhere = fc.record({ at: fc.nat({ max: 8 }), wrong: fc.constantFrom(Number.NaN, Number.POSITIVE_INFINITY) })
+    fc.assert(
+      fc.property(anywhere, fc.double({ min: 0, max: 1, noNaN: true }), ({ at, wrong }, threshold) => {
+        const logits = new Float32Array(9).fill(-1).with(at, wrong)
+        expect(() => decode({ boxes, logits }, threshold)).toThrow(
+          expect.objectContaining({
+            code: 'bad_output',
+            message: "the model's output logits has NaN or infinity in it",
+          }),
+        )
+      }),
+    )
+  })
+
+  test('minus infinity is a score of 0', () => {
+    const logits = new Float32Array(9).fill(Number.NEGATIVE_INFINITY)
+    expect(decode({ boxes, logits }, 0.01)).toEqual({ task: 'detection', detections: [] })
+  })
+
+  test.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])('nor is a corner of %s', (wrong) => {
+    const logits = new Float32Array(9).fill(-9).with(4, 9)
+    expect(decode({ boxes: boxes.with(0, wrong), logits }, 0.5)).toMatchObject({ detections: [{ label: 'cat' }] })
+    expect(() => decode({ boxes: boxes.with(6, wrong), logits }, 0.5)).toThrow(
+      expect.objectContaining({ code: 'bad_output', message: "the model's output boxes has NaN or infinity in it" }),
+    )
   })
 
   test('comparing logits finds what comparing scores would', () => {
@@ -110,6 +134,14 @@ describe('classification', () => {
         { label: 'cat', classId: 1, score: expect.closeTo(Math.exp(1) / (Math.exp(5) + Math.exp(1) + Math.exp(3)), 6) },
       ],
     })
+  })
+
+  test('a score of NaN or infinity is not passed over', () => {
+    const decode = createDecoder(manifest({ type: 'float32' }, { activation: 'softmax' }))
+    for (const wrong of [Number.NaN, Number.POSITIVE_INFINITY])
+      expect(() => decode({ out: new Float32Array([5, wrong, 3]) }, 0.5)).toThrow(
+        "the model's output out has NaN or infinity in it",
+      )
   })
 
   test('quantized probabilities are taken as they are', () => {
