@@ -126,7 +126,9 @@ async function* play(
   if (signal.aborted) stop()
   try {
     recordPid(child.pid)
-    yield* splitFrames(child.stdout, { geometry, frameMs }, pool)
+    // Not destroyed with the loop: `stop` and the end below decide when nobody reads any more.
+    const chunks: AsyncIterable<Uint8Array> = child.stdout.iterator({ destroyOnReturn: false })
+    yield* splitFrames(chunks, { geometry, frameMs }, pool)
     if (!signal.aborted) throw diagnoseFfmpeg(target, words, await exited.promise)
   } catch (error) {
     if (signal.aborted) return

@@ -1,10 +1,6 @@
-import { execFile } from 'node:child_process'
-import { constants, openSync } from 'node:fs'
 import { rm, stat } from 'node:fs/promises'
-import { Socket } from 'node:net'
 import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { promisify } from 'node:util'
 import { vid } from 'node-libcamera'
 import { CameraError } from '../core/camera-state.ts'
 import type { Frame, FrameGeometry } from '../core/frame.ts'
@@ -14,6 +10,7 @@ import { packageRoot } from '../lib/package.ts'
 import { diagnoseRpicam } from './camera-complaints.ts'
 import { formatMode, fullViewMode, listCameras } from './camera-list.ts'
 import { endProgram, forgetPid, pidFile, recordedPid } from './camera-process.ts'
+import { Fifo } from './fifo.ts'
 import { MisalignedError, splitFrames } from './raw-frames.ts'
 import type { FrameSource, SourceMemory } from './source.ts'
 
@@ -134,14 +131,9 @@ async function* stream(
   pool: BufferPool,
   signal: AbortSignal,
 ): AsyncGenerator<Frame> {
-  const path = resolve('camera.fifo')
-  await rm(path, { force: true })
-  await promisify(execFile)('mkfifo', ['-m', '600', path])
-  // Opened before the writer, without waiting for it; a socket so that reading takes no thread of the pool.
-  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
-  const fifo = new Socket({ fd, readable: true, writable: false })
-  const program = startProgram({ ...values, timeout: 0, output: path })
-  const close = () => fifo.destroy()
+  const fifo = await Fifo.create(resolve('camera.fifo'))
+  const program = startProgram({ ...values, timeout: 0, output: fifo.path })
+  const close = () => fifo.close()
   // Ended first and read on meanwhile: rpicam-vid aborts when its reader goes, and sees a SIGINT when a frame is through.
   const stop = () => void program.end().then(close, close)
   signal.addEventListener('abort', stop, { once: true })
@@ -160,9 +152,8 @@ async function* stream(
     throw new CameraError('failed', 'camera: reading failed', null, { cause: error })
   } finally {
     signal.removeEventListener('abort', stop)
-    fifo.resume()
+    fifo.drain()
     await program.end().finally(close)
-    await rm(path, { force: true })
   }
 }
 

@@ -1,4 +1,3 @@
-import type { Readable } from 'node:stream'
 import { CameraError } from '../core/camera-state.ts'
 import type { Frame, FrameGeometry } from '../core/frame.ts'
 import { frameBytes } from '../core/frame.ts'
@@ -29,11 +28,12 @@ export type RawFormat = {
 const staleGap = 5
 
 /**
- * Cuts a stream of raw pictures into frames, each byte copied once. What is left at the end of the stream is part of a
- * frame and never joined to anything. Throws a MisalignedError when bytes are missing or frames have another size.
+ * Cuts a stream of raw pictures into frames, each byte copied once: a chunk may be written over when the next one is asked
+ * for. What is left at the end of the stream is part of a frame and never joined to anything. Throws a MisalignedError when
+ * bytes are missing or frames have another size.
  */
 export async function* splitFrames(
-  stream: Readable,
+  chunks: AsyncIterable<Uint8Array>,
   { geometry, frameMs, staleAfterGap = 0 }: RawFormat,
   pool: BufferPool,
 ): AsyncGenerator<Frame> {
@@ -45,8 +45,7 @@ export async function* splitFrames(
   let stale = 0
   let frames = 0
   try {
-    // Not destroyed with the loop: whose stream it is decides when nobody reads any more.
-    for await (const chunk of stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>) {
+    for await (const chunk of chunks) {
       const now = performance.now()
       const gapMs = now - lastReadMs
       lastReadMs = now
