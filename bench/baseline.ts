@@ -31,7 +31,8 @@ export function ratioOf({ value, unit }: Figure, bareMs: number): number {
 
 /** `before`: the baseline's ratio. More is worse, but for rates. */
 export function judge(figure: Figure, ratio: number, before: number | undefined): Verdict {
-  if (figure.atMost !== undefined && figure.value > figure.atMost) return 'TOO MUCH'
+  const { atMost } = figure
+  if (atMost !== undefined && figure.value > atMost && !((before ?? 0) > atMost)) return 'TOO MUCH'
   if (!figure.isCompared) return 'not compared'
   if (before === undefined) return 'new'
   const worse = figure.unit === '/s' ? before / ratio : ratio / before

@@ -47,7 +47,7 @@ ${measurements.map(({ name, about }) => `  ${name.padEnd(10)} ${about}`).join('\
   --json           one JSON object
   --quick          a few rounds of each: shows that it works, the figures are worth nothing
 
-Exit code 1: a figure is more than ${Math.round((tolerance - 1) * 100)} % worse than the baseline, or above what is allowed at most.
+Exit code 1: a figure is more than ${Math.round((tolerance - 1) * 100)} % worse than the baseline, or above its aim where the baseline is not.
 `
 
 const { values, positionals } = parseArgs({

@@ -12,7 +12,7 @@ export type Figure = {
   readonly unit: 'ms' | 'us' | '/s' | 'MB' | 'x'
   /** It is held against the baseline; not what depends on the disk, or on who else uses the machine. */
   readonly isCompared: boolean
-  /** More than this is too much, whatever the baseline says. */
+  /** The aim. Once reached, more is too much; where the baseline misses it too, that is told. */
   readonly atMost?: number
 }
 

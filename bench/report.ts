@@ -30,7 +30,7 @@ export function describeOutcomes(outcomes: readonly Outcome[]): string {
 
 function describeFigure({ key, value, unit, ratio, baseline, verdict, atMost }: JudgedFigure): string {
   const what = key.slice(key.indexOf(': ') + 2)
-  const limit = atMost === undefined ? '' : ` (at most ${atMost})`
+  const limit = atMost === undefined ? '' : value > atMost ? ` (the aim, ${atMost}, is missed)` : ` (at most ${atMost})`
   return `  ${what.padEnd(30)} ${`${short(value)} ${unit}`.padStart(14)} ${short(ratio).padStart(9)} ${(baseline === null ? '–' : short(baseline)).padStart(9)}  ${verdict}${limit}`
 }
 

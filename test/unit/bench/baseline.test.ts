@@ -26,7 +26,10 @@ test.each<[Figure, number, number | undefined, Verdict]>([
   [compared(1, 'MB'), 150, 100, 'WORSE'],
   [compared(1, 'ms'), 0.1, undefined, 'new'],
   [told(1, 'ms'), 9, 0.1, 'not compared'],
-  [compared(1.11, 'x', 1.1), 1.11, 1.11, 'TOO MUCH'],
+  [compared(1.11, 'x', 1.1), 1.11, 1.1, 'TOO MUCH'],
+  [compared(1.11, 'x', 1.1), 1.11, undefined, 'TOO MUCH'],
+  [compared(1.12, 'x', 1.1), 1.12, 1.11, 'as before'],
+  [compared(1.6, 'x', 1.1), 1.6, 1.11, 'WORSE'],
   [compared(1.1, 'x', 1.1), 1.1, 1.1, 'as before'],
 ])('%j with ratio %d against %d is %s', (figure, ratio, before, expected) => {
   expect(judge(figure, ratio, before)).toBe(expected)
@@ -55,5 +58,5 @@ test('a table tells what is worse, and what was left out and why', () => {
   ])
   expect(text).toContain('mqtt: skipped, mosquitto is not installed')
   expect(text).toMatch(/^swap \(a bare run takes 20\.00 ms\)$/m)
-  expect(text).toMatch(/^ {2}gap +1\.500 x +1\.500 +1\.100 {2}TOO MUCH \(at most 1\.4\)$/m)
+  expect(text).toMatch(/^ {2}gap +1\.500 x +1\.500 +1\.100 {2}TOO MUCH \(the aim, 1\.4, is missed\)$/m)
 })
