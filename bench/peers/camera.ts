@@ -4,7 +4,8 @@ import { parseArgs } from 'node:util'
 
 /**
  * Plays rpicam-vid for the peers and for sightd alike: raw I420 frames of a file, over and over, into a FIFO, at a steady rate;
- * SIGUSR2 makes it fast. A frame that can't be written in time makes the next one late, as with a camera that has no buffer free.
+ * SIGUSR2 changes to the fast rate and back. A frame that can't be written in time makes the next one late, as with a camera that
+ * has no buffer free.
  * Each frame's number and the time at which it was ready (CLOCK_MONOTONIC, ns) go to the log before it is written.
  */
 
@@ -33,9 +34,9 @@ writeFileSync('/proc/self/comm', 'rpicam-vid')
 const frames = readFileSync(given('file'))
 const frameBytes = Number(given('frame-bytes'))
 const output = openSync(given('output'), 'w')
-let periodMs = 1000 / Number(given('rate'))
+let rate: 'rate' | 'fast-rate' = 'rate'
 process.on('SIGUSR2', () => {
-  periodMs = 1000 / Number(given('fast-rate'))
+  rate = rate === 'rate' ? 'fast-rate' : 'rate'
 })
 
 if (values.frames === '1') write(frames.subarray(0, frameBytes))
@@ -48,7 +49,7 @@ async function stream(): Promise<void> {
     const at = (frame * frameBytes) % frames.length
     appendFileSync(given('log'), `${process.pid} ${frame} ${process.hrtime.bigint()}\n`)
     write(frames.subarray(at, at + frameBytes))
-    dueMs = Math.max(dueMs + periodMs, performance.now())
+    dueMs = Math.max(dueMs + 1000 / Number(given(rate)), performance.now())
   }
 }
 

@@ -19,7 +19,7 @@ export const topic = 'sightd/bench'
  */
 export type Stage = Awaited<ReturnType<typeof setStage>>
 
-/** `fastRate`: frames per second once the camera is made fast. */
+/** `fastRate`: frames per second of the camera after each other `changeRate()`. */
 export async function setStage(fastRate: number) {
   await using cleanup = new AsyncDisposableStack()
   const { path: folder } = cleanup.use(tempFolder())
@@ -75,7 +75,8 @@ export async function setStage(fastRate: number) {
       await subscriber.publish(`${topic}/request/ping`, '')
       return Number((await answered.promise) - startNs) / 1e6
     },
-    makeFast(): void {
+    /** Of the camera, to the fast rate or back to the usual one. */
+    changeRate(): void {
       process.kill(Number(lines().at(-1)?.split(' ')[0]), 'SIGUSR2')
     },
     /** When each frame of the camera's last start was ready. */
