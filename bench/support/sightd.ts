@@ -14,6 +14,9 @@ export type RunningSightd = AsyncDisposable & {
   readonly ended: Promise<never>
 }
 
+// Whoever reads a report may go before its end (`| head`): that must not keep us from ending what is started here.
+process.stdout.on('error', () => {})
+
 /** Of this checkout. That of a package can be measured as well. */
 export const ownProgram = join(packageRoot, 'bin/sightd')
 
