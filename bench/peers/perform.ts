@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Ring } from '../../src/lib/ring.ts'
-import { commandOf, cpuSeconds, descendants } from '../support/processes.ts'
+import { commandOf, cpuSeconds, descendants, threadSeconds } from '../support/processes.ts'
 import { resident } from '../support/resident.ts'
 import type { Contender, Performer } from './contenders.ts'
 import { type Stage, setStage } from './stage.ts'
@@ -10,6 +10,8 @@ export type Performance = {
   readonly fps: number
   /** Processor time of 1,000 frames while the camera gave 10 per second. */
   readonly cpuSPer1000: number
+  /** The same by thread, see `threadSeconds`, the greatest first; threads that take less than a hundredth are left out. */
+  readonly cpuByThread: Record<string, number>
   /** Frame ready to message received, while the camera gave 10 per second. */
   readonly latencyP50Ms: number
   readonly latencyP95Ms: number
@@ -65,14 +67,18 @@ export async function perform(
   onProgress(`${name}: 10 frames per second`)
   stage.changeRate()
   await alive(delay(seconds * 125))
-  const before = { results: stage.results.length, cpuS: costOf(performer, cpuSeconds) }
+  const before = { results: stage.results.length, cpuS: costOf(performer, cpuSeconds), threads: threadsOf(performer) }
   await alive(delay(seconds * 1000))
   const calm = stage.results.slice(before.results)
   const cpuS = costOf(performer, cpuSeconds) - before.cpuS
+  const cpuByThread = [...threadsOf(performer)]
+    .map(([name, s]) => [name, ((s - (before.threads.get(name) ?? 0)) / calm.length) * 1000] as const)
+    .filter(([, s]) => s >= 0.01)
   const latencies = latenciesOf(calm, stage)
   return {
     fps,
     cpuSPer1000: (cpuS / calm.length) * 1000,
+    cpuByThread: Object.fromEntries(cpuByThread.toSorted(([, a], [, b]) => b - a)),
     latencyP50Ms: latencies.quantile(0.5) ?? Number.NaN,
     latencyP95Ms: latencies.quantile(0.95) ?? Number.NaN,
     ...memory,
@@ -80,10 +86,18 @@ export async function perform(
   }
 }
 
-/** Summed over its processes. The camera program, which is the same for all, and the shell that waits for it are left out. */
-function costOf({ pid }: Performer, cost: (pid: number) => number): number {
-  const own = descendants(pid).filter((each) => !/libcamera-vid|rpicam-vid|peers\/camera\.ts/.test(commandOf(each)))
-  return own.reduce((sum, each) => sum + cost(each), 0)
+/** Summed over its processes. */
+function costOf(performer: Performer, cost: (pid: number) => number): number {
+  return processesOf(performer).reduce((sum, each) => sum + cost(each), 0)
+}
+
+function threadsOf(performer: Performer): Map<string, number> {
+  return new Map(processesOf(performer).flatMap((pid) => [...threadSeconds(pid)]))
+}
+
+/** The camera program, which is the same for all, and the shell that waits for it are left out. */
+function processesOf({ pid }: Performer): number[] {
+  return descendants(pid).filter((each) => !/libcamera-vid|rpicam-vid|peers\/camera\.ts/.test(commandOf(each)))
 }
 
 function latenciesOf(results: Stage['results'], stage: Stage): Ring {

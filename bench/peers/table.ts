@@ -7,7 +7,9 @@ export type Row = {
   readonly performance: Performance | null
 }
 
-const columns: readonly [head: string, figure: keyof Performance, places: number][] = [
+type Column = Exclude<keyof Performance, 'cpuByThread'>
+
+const columns: readonly [head: string, figure: Column, places: number][] = [
   ['fps flat out', 'fps', 1],
   ['CPU s / 1,000 frames', 'cpuSPer1000', 1],
   ['latency p50 ms', 'latencyP50Ms', 1],
@@ -17,7 +19,7 @@ const columns: readonly [head: string, figure: keyof Performance, places: number
   ['lag p95 ms', 'lagP95Ms', 1],
 ]
 
-/** Markdown: each figure, and in brackets what it is of ours, the first row's. */
+/** Markdown: each figure, and in brackets what it is of ours, the first row's; then the processor time by thread. */
 export function describeGroup({
   title,
   bareMs,
@@ -28,7 +30,7 @@ export function describeGroup({
   readonly rows: readonly Row[]
 }): string {
   const ours = rows[0]?.performance ?? null
-  const cell = (own: Performance, figure: keyof Performance, places: number) => {
+  const cell = (own: Performance, figure: Column, places: number) => {
     const ratio = own === ours || ours === null ? '' : ` (${(own[figure] / ours[figure]).toFixed(2)})`
     return `${own[figure].toFixed(places)}${ratio}`
   }
@@ -44,5 +46,12 @@ export function describeGroup({
     `|---|${'---:|'.repeat(columns.length)}`,
     ...body,
     '',
+    ...rows.flatMap(({ name, performance }) => (performance === null ? [] : [describeThreads(name, performance)])),
+    '',
   ].join('\n')
+}
+
+function describeThreads(name: string, { cpuByThread }: Performance): string {
+  const each = Object.entries(cpuByThread).map(([thread, cpuSPer1000]) => `${thread} ${cpuSPer1000.toFixed(2)}`)
+  return `${name}, CPU s / 1,000 frames by thread: ${each.join(', ')}`
 }

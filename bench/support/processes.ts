@@ -24,6 +24,19 @@ export function cpuSeconds(pid: number): number {
   return fieldsOf(pid).ticks / ticksPerSecond
 }
 
+/** Seconds of processor time of each thread that there is, by process and name: `vision/main WorkerThread`. */
+export function threadSeconds(pid: number): Map<string, number> {
+  const program = /[\w-]+\/[\w-]+(?=\.(ts|js|py)\b)/.exec(commandOf(pid))?.[0] ?? commandOf(pid)
+  const seconds = new Map<string, number>()
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    const name = `${program} ${thread === String(pid) ? 'main' : procFile(pid, `task/${thread}/comm`).trim()}`
+    // In nanoseconds, where `stat` counts hundredths of a second.
+    const [ran = '0'] = procFile(pid, `task/${thread}/schedstat`).split(' ')
+    seconds.set(name, (seconds.get(name) ?? 0) + Number(ran) / 1e9)
+  }
+  return seconds
+}
+
 /** USER_HZ, which is 100 on every Linux that sightd runs on. */
 const ticksPerSecond = 100
 

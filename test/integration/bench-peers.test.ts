@@ -20,7 +20,11 @@ const contenders = [
   ['python litert', hasPython && hasClassifier],
 ] as const
 
-type Row = { name: string; skipped: string | null; performance: Record<string, number> | null }
+type Row = {
+  name: string
+  skipped: string | null
+  performance: (Record<string, number> & { cpuByThread: Record<string, number> }) | null
+}
 
 test('each contender that can be had performs and is measured; the others are skipped with the reason', async () => {
   const { stdout, stderr } = await promisify(execFile)(process.execPath, [
@@ -35,8 +39,11 @@ test('each contender that can be had performs and is measured; the others are sk
   expect(rows.map(({ name, skipped }) => [name, skipped === null])).toEqual(contenders)
   for (const { name, skipped, performance } of rows) {
     if (skipped !== null) expect(skipped).toMatch(/not installed|missing/)
-    for (const [figure, value] of Object.entries(performance ?? {}))
+    const { cpuByThread = {}, ...figures } = performance ?? {}
+    for (const [figure, value] of Object.entries({ ...figures, ...cpuByThread }))
       expect(value, `${name} ${figure}`).toBeGreaterThan(0)
+    if (name === 'sightd' && performance !== null)
+      expect(Object.keys(cpuByThread)).toEqual(expect.arrayContaining(['vision/main WorkerThread', 'src/main main']))
     expect(performance === null).toBe(skipped !== null)
   }
 }, 120_000)
