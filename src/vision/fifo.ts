@@ -77,10 +77,10 @@ export class Fifo implements AsyncIterable<Uint8Array> {
     this.#socket.resume()
   }
 
-  /** Ends it: a writer gets EPIPE. */
+  /** Ends it: a writer gets EPIPE. Its name may stay, until the next one replaces it. */
   async close(): Promise<void> {
     this.#socket.destroy()
-    await rm(this.path, { force: true })
+    await rm(this.path, { force: true }).catch(() => {})
   }
 
   #exchange(): Uint8Array {
