@@ -1,25 +1,14 @@
 import { join } from 'node:path'
-import v8 from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { describe, expect, test } from 'vitest'
 import { Spool } from '../../src/lib/spool.ts'
 import { Outbox } from '../../src/mqtt/outbox.ts'
 import { eventPayload } from '../support/event-payload.ts'
 import { FlakyProxy } from '../support/flaky-proxy.ts'
 import { startLink } from '../support/link.ts'
+import { megabytesInUse } from '../support/memory.ts'
 import { findProgram, freePort, startMosquitto } from '../support/mosquitto.ts'
 import { subscribe } from '../support/subscriber.ts'
 import { tempFolder } from '../support/temp-folder.ts'
-
-v8.setFlagsFromString('--expose-gc')
-const collectGarbage: () => void = runInNewContext('gc')
-
-/** What is in use, garbage taken out. */
-function megabytesInUse(): number {
-  collectGarbage()
-  const { heapUsed, arrayBuffers } = process.memoryUsage()
-  return (heapUsed + arrayBuffers) / 1024 / 1024
-}
 
 const events = 200_000
 const maxBytes = 16 * 1024 * 1024
@@ -51,7 +40,7 @@ describe.skipIf(findProgram('mosquitto') === undefined)(
       console.info(
         `MB in use after each 20,000 events: ${memory.map((mb) => mb.toFixed(1)).join(' ')}; ${dropped} dropped, ${pending} kept in ${bytes} bytes`,
       )
-      expect(Math.max(...memory) - Math.min(...memory)).toBeLessThan(12)
+      expect(Math.max(...memory) - Math.min(...memory)).toBeLessThan(4)
       expect(bytes).toBeLessThanOrEqual(maxBytes)
       expect(bytes).toBeGreaterThan(maxBytes * 0.95)
       expect(dropped + pending).toBe(events)
